@@ -1,0 +1,83 @@
+"""How do token ids run through the exported encoder?
+
+The graph takes `input_ids` and `attention_mask`, (batch_size, seq_len) int64, and gives unit
+length `embeddings`, (batch_size, width) float32: pooling and normalising are inside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from core.errors import ModelCorrupt
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class OnnxSession:
+    """One ONNX Runtime session on the CPU.
+
+    With `row_by_row` each text runs alone. A graph with dynamically quantised activations needs
+    that: there one scale is taken over the whole batch, so that neighbours would change a result.
+    """
+
+    def __init__(
+        self, path: Path, *, threads: int, row_by_row: bool, max_batch_tokens: int = 2048
+    ) -> None:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Three services share a small box: a thread that spins while idle takes a core from them.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = ort.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime raises its own kinds, all meaning "cannot load"
+            raise ModelCorrupt(
+                f"{path} cannot be loaded: {error}", mend="Train again, or take another version."
+            ) from error
+        self.width = int(self._session.get_outputs()[0].shape[1])
+        self._row_by_row = row_by_row
+        self._max_batch_tokens = max_batch_tokens
+
+    def run(self, sequences: Sequence[npt.NDArray[np.int64]]) -> FloatArray:
+        """Embeddings (n, width) in the order given; batches are made of like lengths."""
+        result = np.empty((len(sequences), self.width), dtype=np.float32)
+        for rows in self._batches([len(s) for s in sequences]):
+            ids, mask = pad([sequences[row] for row in rows])
+            feed = {"input_ids": ids, "attention_mask": mask}
+            result[rows] = self._session.run(None, feed)[0]
+        return result
+
+    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        if self._row_by_row:
+            yield from ([row] for row in range(len(lengths)))
+            return
+        batch: list[int] = []
+        for row in sorted(range(len(lengths)), key=lengths.__getitem__):
+            if batch and lengths[row] * (len(batch) + 1) > self._max_batch_tokens:
+                yield batch
+                batch = []
+            batch.append(row)
+        if batch:
+            yield batch
+
+
+def pad(
+    sequences: Sequence[npt.NDArray[np.int64]],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Token ids and attention mask, both (batch_size, longest), zeros behind each text."""
+    longest = max(len(s) for s in sequences)
+    ids = np.zeros((len(sequences), longest), dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = sequence
+        mask[row, : len(sequence)] = 1
+    return ids, mask
