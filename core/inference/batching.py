@@ -62,9 +62,7 @@ class Batcher(Generic[Item, Result]):
             if self._stopping:
                 raise NotReady("the model is stopping", retry_after=1.0)
             if len(self._queue) >= self._max_queue:
-                raise Overloaded(
-                    f"{len(self._queue)} texts are waiting already", retry_after=1.0
-                )
+                raise Overloaded(f"{len(self._queue)} texts are waiting already", retry_after=1.0)
             self._queue.append(waiting)
             self._changed.notify()
         return await waiting.future

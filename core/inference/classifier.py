@@ -51,9 +51,7 @@ class TextClassifier:
         self._lexical_open_set = lexical_open_set
 
     @classmethod
-    def load(
-        cls, folder: Path, settings: Mapping[str, Any], *, threads: int = 2
-    ) -> TextClassifier:
+    def load(cls, folder: Path, settings: Mapping[str, Any], *, threads: int = 2) -> TextClassifier:
         """Load from an artefact's folder; `settings` is its manifest's `settings["classifier"]`."""
         heads, idf = load_heads(folder / "heads.safetensors", settings["heads"])
         return cls(

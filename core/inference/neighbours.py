@@ -21,7 +21,9 @@ NEIGHBOURS = 5
 MAX_REFERENCE = 20_000
 
 
-def kth_similarity(embeddings: FloatArray, reference: FloatArray, k: int = NEIGHBOURS) -> FloatArray:
+def kth_similarity(
+    embeddings: FloatArray, reference: FloatArray, k: int = NEIGHBOURS
+) -> FloatArray:
     """(n,) cosine to the k-th nearest row of `reference` (rows of both of unit length).
 
     With fewer than k reference rows the farthest of them counts.

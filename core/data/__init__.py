@@ -1,0 +1,1 @@
+"""What do the company's own files hold, as typed records? Readers, splits, checks."""
