@@ -13,6 +13,7 @@ A registry holds the versions of one service:
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -40,7 +41,8 @@ class Manifest:
     """What a version says of itself. `files` maps a relative path to its SHA-256.
 
     `metrics` are those of held-out rows, with intervals; `settings` is what serving needs to
-    know (labels, calibration, thresholds, precision and why it was chosen).
+    know (labels, calibration, thresholds, precision and why it was chosen). `seal` is the digest
+    of all the rest, so that an edited manifest is told from a whole one.
     """
 
     kind: str
@@ -53,14 +55,21 @@ class Manifest:
     libraries: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT
+    seal: str = ""
 
     @property
     def identity(self) -> str:
-        """12 hex digits that change with any file: the model version told to callers."""
-        import hashlib
+        """12 hex digits that change with any file and any setting: the version told to callers.
 
-        parts = "".join(f"{name}:{digest}\n" for name, digest in sorted(self.files.items()))
-        return hashlib.sha256(parts.encode()).hexdigest()[:12]
+        Settings count, because two models may differ in nothing but a threshold.
+        """
+        return _digest({"files": dict(self.files), "settings": dict(self.settings)})[:12]
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 of a JSON value, whatever the order of its keys."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def library_versions() -> dict[str, str]:
@@ -111,6 +120,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         manifest = Manifest(**content)
+        for part in (manifest.metrics, manifest.settings, manifest.files):
+            if not isinstance(part, dict):
+                raise TypeError(f"expected an object, was: {part!r:.40}")
     except FileNotFoundError:
         raise NotFound(
             f"no trained model in {str(folder)!r}: it has no {MANIFEST}",
@@ -135,6 +147,10 @@ def verify(folder: Path, *, kind: str | None = None) -> Manifest:
         raise ArtifactError(
             f"{str(folder)!r} holds a {manifest.kind} model, expected {kind}",
             mend="Give the folder that this service's `train` wrote.",
+        )
+    if _seal_of(asdict(manifest)) != manifest.seal:
+        raise ArtifactCorrupt(
+            f"{folder / MANIFEST} was changed after it was written", mend=_TRAIN_AGAIN
         )
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     for name, digest in manifest.files.items():
@@ -176,7 +192,7 @@ class Registry:
         folder = self.root / "versions"
         if not folder.is_dir():
             return []
-        found = [Version(int(p.name), p) for p in folder.iterdir() if p.name.isdigit()]
+        found = [Version(int(p.name), p) for p in folder.iterdir() if p.name.isdecimal()]
         return sorted(found, key=lambda v: v.number)
 
     def active(self) -> Version | None:
@@ -275,8 +291,15 @@ def _seal(folder: Path, manifest: Manifest) -> None:
             raise ArtifactError(f"{path.name} is of a kind that artefacts do not hold")
     digests = {p.relative_to(folder).as_posix(): sha256_of(p) for p in files}
     content = asdict(manifest) | {"files": digests, "libraries": library_versions()}
+    # Through JSON first: what is sealed is what a reader will get.
+    content = json.loads(json.dumps(content, allow_nan=False))
+    content["seal"] = _seal_of(content)
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     _write_atomically(folder / MANIFEST, text + "\n")
+
+
+def _seal_of(content: Mapping[str, Any]) -> str:
+    return _digest({name: value for name, value in content.items() if name != "seal"})
 
 
 def _swap_in(source: Path, output: Path) -> None:
@@ -285,8 +308,13 @@ def _swap_in(source: Path, output: Path) -> None:
     if output.exists():
         old = Path(tempfile.mkdtemp(prefix=f".{output.name}-old-", dir=output.parent))
         output.rename(old / "folder")
-        source.rename(output)
-        shutil.rmtree(old, ignore_errors=True)
+        try:
+            source.rename(output)
+        except BaseException:
+            (old / "folder").rename(output)
+            raise
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
     else:
         source.rename(output)
 

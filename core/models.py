@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,10 +54,11 @@ def resolve_model(reference: str = BUNDLED, *, offline: bool = False) -> BaseMod
     Raises ModelNotFound (no such model, or no network), ModelRefused (remote code, no
     safetensors, no fast tokenizer, no revision), ModelCorrupt (broken or other files).
     """
-    folder = Path(reference).expanduser()
+    # Not expanduser: a "~" that names nobody would raise.
+    folder = Path(os.path.expanduser(reference))  # noqa: PTH111
     if reference == BUNDLED:
         return _inspect(reference, _bundled_folder(), "bundled", expected_sha256=BUNDLED_SHA256)
-    if folder.is_dir():
+    if reference and folder.is_dir():
         return _inspect(reference, folder.resolve(), "local")
     if reference.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(reference):
         raise ModelNotFound(
@@ -146,7 +148,7 @@ def _read_json(path: Path, reference: str) -> dict[str, Any]:
         raise ModelNotFound(
             f"{reference!r} has no {path.name}", mend="Give a folder in the Hugging Face layout."
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelCorrupt(
             f"{path.name} of {reference!r} cannot be read: {error}", mend="Fetch the model again."
         ) from error
@@ -193,7 +195,7 @@ def _check_safetensors(weights: Path, reference: str) -> None:
             ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
             if not ends or max(ends) != size - 8 - header_size:
                 raise ValueError("the tensors do not end where the file ends")
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise ModelCorrupt(
                 f"{weights.name} of {reference!r} is broken: {error}", mend="Fetch the model again."
             ) from error
@@ -216,8 +218,14 @@ def _pooling(folder: Path) -> Pooling:
 
 def _max_length(folder: Path, config: dict[str, Any]) -> int:
     """Tokens: the model's own limit, 256 at most, which holds the chunks and stories we serve."""
-    limits = [int(config.get("max_position_embeddings", 512)), 256]
+    stated = [config.get("max_position_embeddings")]
     path = folder / "sentence_bert_config.json"
     if path.is_file():
-        limits.append(int(_read_json(path, path.name).get("max_seq_length") or 256))
-    return min(limits)
+        stated.append(_read_json(path, path.name).get("max_seq_length"))
+    limits = [256 if limit is None else limit for limit in stated]
+    if not all(isinstance(limit, int) and limit > 2 for limit in limits):
+        raise ModelCorrupt(
+            f"{folder.name!r} must take a number of tokens above 2, its limits are: {stated}",
+            mend="Fetch the model again.",
+        )
+    return min(256, *limits)

@@ -51,7 +51,8 @@ class Progress:
             yield item
             elapsed = self._clock() - start
             left = elapsed / done * max(total - done, 0)
-            text = f"{label} {done}/{total} {detail()} {left:.0f} s left"
+            words = (label, f"{done}/{total}", detail(), f"{left:.0f} s left")
+            text = " ".join(word for word in words if word)
             if self._live:
                 self._write(text, end="\n" if done >= total else "")
             elif not self._quiet and 10 * done // max(total, 1) > tenth:

@@ -62,6 +62,8 @@ class Batcher(Generic[Item, Result]):
             if self._stopping:
                 raise NotReady("the model is stopping", retry_after=1.0)
             if len(self._queue) >= self._max_queue:
+                self._drop_cancelled()  # those who left must not keep others out
+            if len(self._queue) >= self._max_queue:
                 raise Overloaded(f"{len(self._queue)} texts are waiting already", retry_after=1.0)
             self._queue.append(waiting)
             self._changed.notify()
@@ -85,7 +87,7 @@ class Batcher(Generic[Item, Result]):
                 self._serve(batch)
 
     def _take(self) -> list[_Waiting[Item, Result]]:
-        self._queue = [w for w in self._queue if not w.future.cancelled()]
+        self._drop_cancelled()
         if not self._queue:
             return []
         oldest = self._queue[0]
@@ -101,17 +103,29 @@ class Batcher(Generic[Item, Result]):
         self._queue = [w for w in self._queue if id(w) not in taken]
         return batch
 
+    def _drop_cancelled(self) -> None:
+        self._queue = [w for w in self._queue if not w.future.cancelled()]
+
     def _serve(self, batch: list[_Waiting[Item, Result]]) -> None:
         try:
             results = self._run([w.item for w in batch])
             if len(results) != len(batch):
                 raise RuntimeError(f"the model gave {len(results)} results for {len(batch)} items")
-        except Exception as error:  # whatever it is, it belongs to the callers, not to the thread
+        except BaseException as error:  # it belongs to the callers, not to the thread
             for waiting in batch:
-                _settle(waiting, error=error)
+                _settle(waiting, error=_deliverable(error))
             return
         for waiting, result in zip(batch, results, strict=True):
             _settle(waiting, result=result)
+
+
+def _deliverable(error: BaseException) -> Exception:
+    """A future takes no StopIteration, and a caller's loop would end on what is no Exception."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    failure = RuntimeError(f"the model failed: {error!r}")
+    failure.__cause__ = error
+    return failure
 
 
 def _settle(

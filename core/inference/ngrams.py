@@ -64,7 +64,8 @@ def grams(text: str) -> Iterator[str]:
         word = f"<{run[:_MAX_WORD]}>"
         yield word
         for size in (3, 4, 5):
-            yield from (word[i : i + size] for i in range(len(word) - size))
+            if size < len(word):  # as long as the word, it is the word
+                yield from (word[i : i + size] for i in range(len(word) - size + 1))
 
 
 def document_frequency_weights(texts: Sequence[str]) -> npt.NDArray[np.float32]:

@@ -73,8 +73,11 @@ class OnnxSession:
 def pad(
     sequences: Sequence[npt.NDArray[np.int64]],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Token ids and attention mask, both (batch_size, longest), zeros behind each text."""
-    longest = max(len(s) for s in sequences)
+    """Token ids and attention mask, both (batch_size, longest), zeros behind each text.
+
+    They are at least one wide: the graph takes no text of zero width.
+    """
+    longest = max(1, *(len(s) for s in sequences))
     ids = np.zeros((len(sequences), longest), dtype=np.int64)
     mask = np.zeros_like(ids)
     for row, sequence in enumerate(sequences):

@@ -44,6 +44,7 @@ class ModelSlot(Generic[Model]):
         self._lock = threading.Lock()
         self._held: tuple[int, Model] | None = None
         self._failed: int | None = None
+        self._told: tuple[int | None, str] | None = None
         self._next_look = float("-inf")
 
     def current(self) -> Model:
@@ -79,12 +80,24 @@ class ModelSlot(Generic[Model]):
             if version is None or version.number in (held and held[0], self._failed):
                 return False
             model = self._load(version)
-        except TrefoilError as error:
-            self._failed = version.number if version else None
-            _log.error("the live %s model cannot be loaded: %s", self._registry.kind, error)
+        except Exception as error:  # whatever is wrong with the new one, the present one goes on
+            self._tell_once(version, error)
             return False
         self._held = (version.number, model)
-        self._failed = None
+        self._failed, self._told = None, None
         if held is not None:
             self._retire(held[1])
         return True
+
+    def _tell_once(self, version: Version | None, error: Exception) -> None:
+        self._failed = version.number if version else None
+        foreseen = isinstance(error, TrefoilError)
+        reason = str(error) if foreseen else repr(error)
+        if (self._failed, reason) != self._told:
+            _log.error(
+                "the live %s model cannot be loaded: %s",
+                self._registry.kind,
+                reason,
+                exc_info=None if foreseen else error,
+            )
+        self._told = self._failed, reason

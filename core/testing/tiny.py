@@ -30,12 +30,13 @@ def tiny_base_model(folder: Path, sentences: Sequence[str] = _SENTENCES, *, seed
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel
+    from transformers.utils import logging
 
     folder.mkdir(parents=True, exist_ok=True)
     words = sorted({word for sentence in sentences for word in sentence.split()})
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *_LETTERS, *(f"##{c}" for c in _LETTERS), *words]
     vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))  # noqa: S106
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.BertProcessing(
@@ -52,6 +53,7 @@ def tiny_base_model(folder: Path, sentences: Sequence[str] = _SENTENCES, *, seed
         max_position_embeddings=64,
         initializer_range=0.2,
     )
+    logging.disable_progress_bar()
     BertModel(config, add_pooling_layer=False).save_pretrained(str(folder))
     tokenizer_config = {"tokenizer_class": "BertTokenizerFast"}
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config), encoding="utf-8")

@@ -253,7 +253,7 @@ class _Work:
         position = {row: i for i, row in enumerate(first.rows.tolist())}
         for fold, _ in fitted[0].held_out.fold_heads:
             mine = np.array([r for r in fold.held_out.tolist() if r in position], dtype=np.intp)
-            known = fold.train[encoded.readable[fold.train]][:MAX_REFERENCE]
+            known = self._at_most(fold.train[encoded.readable[fold.train]])
             if len(mine) and len(known):
                 near = kth_similarity(encoded.embeddings[mine], encoded.embeddings[known])
                 similarity[[position[r] for r in mine.tolist()]] = near
@@ -304,13 +304,22 @@ class _Work:
         readable = np.flatnonzero(encoded.readable)
         if len(readable) == 0:
             readable = np.arange(len(self.rows))
-        if len(readable) > MAX_REFERENCE:
-            rng = np.random.default_rng(self.seed)
-            readable = rng.choice(readable, MAX_REFERENCE, replace=False)
-        return encoded.embeddings[readable]
+        return encoded.embeddings[self._at_most(readable)]
+
+    def _at_most(self, rows: IntArray) -> IntArray:
+        """A random part of the rows where they are more than a reference holds."""
+        if len(rows) <= MAX_REFERENCE:
+            return rows
+        return np.random.default_rng(self.seed).choice(rows, MAX_REFERENCE, replace=False)
 
     def _metrics(self, held_out: HeldOutPredictions) -> dict[str, Any]:
-        """Accuracy, macro F1 and ECE on held-out rows, with bootstrap intervals (95 %)."""
+        """Accuracy, macro F1 and ECE on held-out rows, with bootstrap intervals (95 %).
+
+        All are None for a head of which no labelled row could be held out.
+        """
+        if len(held_out.rows) == 0:
+            names = ("accuracy", "accuracy_ci", "macro_f1", "ece")
+            return {"rows": 0, **dict.fromkeys(names)}
         best = held_out.probabilities.argmax(axis=1)
         right = (best == held_out.labels).astype(np.float64)
         rng = np.random.default_rng(self.seed)
@@ -332,6 +341,8 @@ def _dense_of(fitted: FittedHead) -> Linear:
 def _fit_score(
     largest: FloatArray, similarity: FloatArray, keep: npt.NDArray[np.bool_]
 ) -> OpenSetScore:
+    if len(keep) == 0:
+        return OpenSetScore(0.0, 1.0, 0.0, 1.0)
     if keep.sum() < 10:  # too few of a kind to say anything of it
         keep = np.ones_like(keep)
     return OpenSetScore.fit(largest[keep], similarity[keep])

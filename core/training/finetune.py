@@ -125,7 +125,7 @@ class _Run:
         self.model = model
         self.pooling = pooling
         self.sequences = [s[: config.max_tokens] for s in sequences]
-        self.labels = {name: torch.from_numpy(np.asarray(l)) for name, l in labels.items()}
+        self.labels = {name: torch.from_numpy(np.asarray(of)) for name, of in labels.items()}
         self.config = config
         self.rng = rng
         self.heads = torch.nn.ModuleDict(
@@ -172,8 +172,10 @@ class _Run:
 
         self.model.train()
         batches = self._training_batches(rows)
-        total, shown = 0.0, ""
-        for batch in progress.bar(batches, len(batches), f"epoch {epoch}", lambda: shown):
+        losses: list[float] = []
+        for batch in progress.bar(
+            batches, len(batches), f"epoch {epoch}", lambda: f"loss {losses[-1]:.3f}"
+        ):
             loss = self._loss(self._embed(batch), batch)
             if not torch.isfinite(loss):
                 raise ModelError(
@@ -187,9 +189,8 @@ class _Run:
             )
             optimizer.step()
             schedule.step()
-            total += float(loss) * len(batch)
-            shown = f"loss {float(loss):.3f}"
-        return total / max(len(rows), 1)
+            losses.append(float(loss.detach()))
+        return float(np.mean(losses))
 
     def score(self, rows: IntArray) -> float:
         """Accuracy on rows, the mean over the heads."""
@@ -204,7 +205,8 @@ class _Run:
                     expected = self.labels[name][batch]
                     right = (head(embeddings).argmax(1) == expected)[expected >= 0]
                     hits[name] += right.float().tolist()
-        return float(np.mean([np.mean(h) for h in hits.values() if h] or [0.0]))
+        accuracies = [float(np.mean(h)) for h in hits.values() if h]
+        return float(np.mean(accuracies)) if accuracies else 0.0
 
     def state(self) -> tuple[Any, Any]:
         return copy.deepcopy(self.model.state_dict()), copy.deepcopy(self.heads.state_dict())

@@ -211,6 +211,8 @@ class _Problem:
         )
         of_lexical = ~readable if (~readable).sum() >= 20 else np.ones_like(readable)
         of_dense = readable if readable.sum() >= 20 else np.ones_like(readable)
+        if len(rows) == 0:  # nothing to calibrate on
+            return {"temperature": 1.0, "lexical_temperature": 1.0}
         return {
             "temperature": fit_temperature(logits[of_dense], self.labels[rows[of_dense]]),
             "lexical_temperature": fit_temperature(

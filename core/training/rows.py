@@ -36,9 +36,13 @@ class TrainingRows:
         """SHA-256 over texts and labels in order: the manifest's `data_sha256`."""
         digest = hashlib.sha256()
         for row, text in enumerate(self.texts):
-            labels = ",".join(str(self.labels[head][row]) for head in sorted(self.labels))
+            labels = ",".join(self._label(head, row) for head in sorted(self.labels))
             digest.update(f"{text}\x1f{labels}\x1e".encode("utf-8", "replace"))
         return digest.hexdigest()
+
+    def _label(self, head: str, row: int) -> str:
+        number = self.labels[head][row]
+        return self.classes[head][number] if number >= 0 else ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def training_rows(rows: Sequence[LabeledText], heads: Sequence[str]) -> Training
 
 
 def cross_validation_folds(rows: TrainingRows, rng: np.random.Generator) -> list[Fold]:
-    """Stratified folds; one single split where rows are many."""
+    """Stratified folds; one single split where rows are many. DataError where none can be made."""
     if len(rows) >= _SINGLE_SPLIT_FROM:
         return [single_split(rows, rng)]
     assignment = _stratified_order(rows, rng) % _FOLDS
@@ -76,15 +80,34 @@ def cross_validation_folds(rows: TrainingRows, rng: np.random.Generator) -> list
         Fold(np.flatnonzero(assignment != k), np.flatnonzero(assignment == k))
         for k in range(_FOLDS)
     ]
-    return [f for f in folds if len(f.held_out) and _trainable(rows, f.train)]
+    usable = [f for f in folds if len(f.held_out) and _trainable(rows, f.train)]
+    if not usable:
+        raise _too_few(rows)
+    return usable
 
 
 def single_split(rows: TrainingRows, rng: np.random.Generator) -> Fold:
-    """One stratified split, 12 % held out; every class keeps a row to train on."""
+    """One stratified split, 12 % held out; every class keeps a row to train on.
+
+    Of fewer than 16 rows a larger share is held out, so that there is something to judge by.
+    DataError where no row can be spared.
+    """
     order = _stratified_order(rows, rng)
-    every = round(1 / _VALIDATION_SHARE)
+    every = min(round(1 / _VALIDATION_SHARE), max(2, len(rows) // 2))
     held_out = order % every == every - 1
+    for labels in rows.labels.values():
+        for number in set(labels[held_out]) - set(labels[~held_out]) - {-1}:
+            held_out[np.flatnonzero(labels == number)[0]] = False
+    if not held_out.any():
+        raise _too_few(rows)
     return Fold(np.flatnonzero(~held_out), np.flatnonzero(held_out))
+
+
+def _too_few(rows: TrainingRows) -> DataError:
+    return DataError(
+        f"{len(rows)} rows are too few to learn from some and to judge by others",
+        mend="Add rows: at least two of one class and one of another, better ten of each.",
+    )
 
 
 def _stratified_order(rows: TrainingRows, rng: np.random.Generator) -> IntArray:

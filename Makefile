@@ -1,0 +1,36 @@
+# Every habit is one command here. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench clean install
+
+help:  ## List the commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+demo: $(STAMP)  ## Train what is missing on the sample data, start all three services, replay a feed
+	@exec $(BIN)/trefoil demo
+
+test: $(STAMP)  ## Install what is needed and run every test
+	@$(BIN)/python -m pytest --cov --cov-report=term
+
+lint: $(STAMP)  ## Check style, types and the direction of imports
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+format: $(STAMP)  ## Format the code
+	@$(BIN)/ruff check --fix-only . && $(BIN)/ruff format .
+
+bench: $(STAMP)  ## Measure inference and serving (up to 15 minutes)
+	@$(BIN)/python -m benchmarks.inference && $(BIN)/python -m benchmarks.serving
+
+install: $(STAMP)  ## Make the virtual environment and install the pinned dependencies
+
+clean:  ## Remove the virtual environment, run-time state and caches
+	@rm -rf $(VENV) var build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml constraints.txt scripts/install
+	@PYTHON=$(PYTHON) VENV=$(VENV) sh scripts/install
+	@touch $(STAMP)

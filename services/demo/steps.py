@@ -1,0 +1,134 @@
+"""What must be there before the demo can serve: models, databases, sample content.
+
+Each step is the command that a user would type, so the demo shows nothing that one could not do
+by hand. What is there already is left as it is.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from core.errors import TrefoilError
+from core.settings import ServiceSettings
+from services.commands import load
+
+_ENOUGH_DISK = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Service:
+    """One of the three: its command, its settings, and how it is trained and filled."""
+
+    command: str
+    kind: str
+    settings: ServiceSettings
+    train: tuple[str, ...]
+    content: tuple[str, ...]
+
+    @property
+    def url(self) -> str:
+        """Where it answers on this machine."""
+        return f"http://127.0.0.1:{self.settings.port}"
+
+
+def sample_services(data: Path) -> list[Service]:
+    """The three services on the sample data in `data`."""
+    support, news, shop = (
+        data / d for d in ("customer_service", "finance_sentiment", "recommender")
+    )
+    shop_files = ("--items", str(shop / "items.csv"), "--events", str(shop / "events.csv"))
+    return [
+        Service(
+            "customer-service",
+            "customer_service",
+            load("services.customer_service.settings:Settings")(),
+            ("--data", str(support / "train.csv")),
+            ("--answers", str(support / "intents.yaml"), "--articles", str(support / "articles")),
+        ),
+        Service(
+            "finance-sentiment",
+            "finance_sentiment",
+            load("services.finance_sentiment.settings:Settings")(),
+            ("--data", str(news / "train.csv")),
+            (),
+        ),
+        Service(
+            "recommender",
+            "recommender",
+            load("services.recommender.settings:Settings")(),
+            shop_files,
+            shop_files,
+        ),
+    ]
+
+
+def require_disk(folder: Path) -> None:
+    """TrefoilError where less than 1 GB is free for models and databases."""
+    import shutil
+
+    existing = next(p for p in (folder, *folder.parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if free < _ENOUGH_DISK:
+        raise TrefoilError(
+            f"{free / 1e9:.1f} GB of disk are free at {existing}, the demo needs 1 GB",
+            mend="Free some space, or set TREFOIL_VAR to a folder on another disk.",
+        )
+
+
+def train_missing(services: Sequence[Service]) -> None:
+    """Train and promote a model for every service that has none."""
+    from core.artifacts import Registry
+
+    for service in services:
+        registry = Registry(service.settings.models_dir, service.kind)
+        if registry.active() is not None:
+            continue
+        began = time.monotonic()
+        click.echo(f"{service.command}: training on the sample data (once)")
+        candidate = service.settings.models_dir / "candidate"
+        run(service.command, "train", *service.train, "--output", str(candidate))
+        registry.promote(candidate)
+        _remove(candidate)
+        click.echo(f"{service.command}: trained in {time.monotonic() - began:.0f} s")
+
+
+def fill_missing(services: Sequence[Service]) -> None:
+    """Migrate each database and import its sample content the first time."""
+    for service in services:
+        run(service.command, "db", "upgrade", quiet=True)
+        done = service.settings.var_dir / service.kind / "demo-content-imported"
+        if service.content and not done.exists():
+            click.echo(f"{service.command}: importing the sample content (once)")
+            run(service.command, "import", *service.content, quiet=True)
+            done.parent.mkdir(parents=True, exist_ok=True)
+            done.touch()
+
+
+def run(*arguments: str, quiet: bool = False) -> None:
+    """Run `trefoil <arguments>` to its end; TrefoilError with its last line where it fails."""
+    command = [sys.executable, "-m", "services.cli", *arguments]
+    finished = subprocess.run(  # noqa: S603 - our own command
+        command,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if quiet else None,
+        stderr=subprocess.STDOUT if quiet else None,
+        text=True,
+    )
+    if finished.returncode != 0:
+        said = (finished.stdout or "").strip().splitlines()
+        reason = said[-1].removeprefix("trefoil: ") if said else "see the lines above"
+        raise TrefoilError(f"`trefoil {' '.join(arguments[:2])}` failed: {reason}")
+
+
+def _remove(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
