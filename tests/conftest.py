@@ -1,15 +1,51 @@
-"""Which fixtures does every test have? Databases of both kinds, each new and empty."""
+"""Which fixtures does every test have? New databases of both kinds, and a base model in a second.
+
+Property tests have no limit on the time of one example: how long a single one takes on a busy
+machine says nothing about the code.
+"""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+from core.testing.tiny import tiny_base_model as make_tiny_base_model
+
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
+
+
+@pytest.fixture(scope="session")
+def tiny_base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base model folder with random weights, the same for the whole run; never write into it."""
+    return make_tiny_base_model(tmp_path_factory.mktemp("base-model") / "tiny")
+
+
+@pytest.fixture
+def run_python() -> Callable[..., str]:
+    """Run code in a fresh interpreter; what it prints comes back, without the line end."""
+
+    def run(code: str, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -49,16 +49,19 @@ def choose_precision(
     expected: npt.NDArray[np.intp],
     decide: Decide,
     *,
+    reference: FloatArray | None = None,
     threads: int = 2,
 ) -> PrecisionReport:
     """Replace the fp32 encoder in `folder` by int8 if the checks on validation texts allow it.
 
-    `expected` (n,) are the true classes; `decide` is the model that never saw these texts.
+    `expected` (n,) are the true classes; `decide` is the model that never saw these texts;
+    `reference` (n, width) are their fp32 embeddings, if they were made before.
     """
     if len(texts) < MIN_TEXTS:
         reason = f"{len(texts)} validation texts, {MIN_TEXTS} are needed to judge int8"
         return PrecisionReport("fp32", reason, len(texts))
-    reference = TextEncoder.load(folder, threads=threads).encode(texts).embeddings
+    if reference is None:
+        reference = TextEncoder.load(folder, threads=threads).encode(texts).embeddings
     decided = decide(reference)
     report = PrecisionReport("fp32", "", len(texts))
     for keep_touchy in (False, True):

@@ -128,6 +128,7 @@ class _Work:
         self.progress = progress
         self.ngrams = featurize(rows.texts, idf)
         self.tuning: dict[str, Any] = {}
+        self.encoded: Encoded | None = None  # all rows in fp32, by the encoder as it is now
 
     def fit_frozen(self, folds: list[Fold]) -> tuple[list[FittedHead], list[Fold]]:
         self.progress.say(f"exporting {self.base.reference}")
@@ -139,7 +140,7 @@ class _Work:
         self.progress.say(f"exporting {self.base.reference}")
         model = load_torch_encoder(self.base)
         export_encoder(model, self.base, self.folder / "encoder")
-        start = self._fit_heads([fold])
+        start = self._fit_heads([fold], refit=False)
         tokenizer = TextTokenizer(self.base.path / "tokenizer.json", self.base.max_length)
         tuned = fine_tune(
             model,
@@ -160,14 +161,15 @@ class _Work:
             "seconds": round(tuned.seconds, 1),
         }
         export_encoder(model, self.base, self.folder / "encoder")
+        self.encoded = None
         return self._fit_heads([fold], tuned.heads), [fold]
 
     def finish(
         self, fitted: list[FittedHead], folds: list[Fold], preset: Preset
     ) -> TrainedClassifier:
         precision = self._choose_precision(fitted[0].held_out)
-        # The reference is what the served encoder says, in the precision that was chosen.
-        encoded = self._encode()
+        # From here on what the served encoder says counts, in the precision that was chosen.
+        encoded = self._encoded() if precision.chosen == "fp32" else self._encode()
         held_out, scores = self._held_out(fitted, encoded)
         save_heads([f.head for f in fitted], self.idf, self.folder / "heads.safetensors")
         save_reference(self.folder / "reference.safetensors", self._reference(encoded))
@@ -189,33 +191,46 @@ class _Work:
         encoder = TextEncoder.load(self.folder / "encoder", threads=self.threads)
         return encoder.encode(self.rows.texts)
 
+    def _encoded(self) -> Encoded:
+        if self.encoded is None:
+            self.progress.say(f"reading {len(self.rows)} texts")
+            self.encoded = self._encode()
+        return self.encoded
+
     def _fit_heads(
-        self, folds: list[Fold], tuned: Mapping[str, Linear] | None = None
+        self,
+        folds: list[Fold],
+        tuned: Mapping[str, Linear] | None = None,
+        *,
+        refit: bool = True,
     ) -> list[FittedHead]:
-        self.progress.say(f"reading {len(self.rows)} texts")
-        encoded = self._encode()
+        encoded = self._encoded()
         features = Features(encoded.embeddings, self.ngrams, encoded.readable)
         fitted = []
         for name, classes in self.rows.classes.items():
             self.progress.say(f"fitting {name}: {len(classes)} classes")
             dense = None if tuned is None else tuned[name]
-            labels = self.rows.labels[name]
             fitted.append(
-                fit_head(name, classes, labels, features, folds, seed=self.seed, tuned=dense)
+                fit_head(
+                    name,
+                    classes,
+                    self.rows.labels[name],
+                    features,
+                    folds,
+                    seed=self.seed,
+                    tuned=dense,
+                    refit=refit,
+                )
             )
         return fitted
 
     def _choose_precision(self, held_out: HeldOut) -> PrecisionReport:
         """Judged on the first head's readable held-out rows, each by the head that never saw it."""
-        encoder = TextEncoder.load(self.folder / "encoder", threads=self.threads)
-        tokens = encoder.tokenize(self.rows.texts)
-        readable = Encoded(
-            np.empty((0, 0), np.float32), np.array([t.unknown_share for t in tokens], np.float32)
-        ).readable
+        encoded = self._encoded()
         judges: list[tuple[LinearHead, IntArray]] = []
         label_of = dict.fromkeys(held_out.rows.tolist())
         for fold, head in held_out.fold_heads:
-            mine = [r for r in fold.held_out.tolist() if r in label_of and readable[r]]
+            mine = [r for r in fold.held_out.tolist() if r in label_of and encoded.readable[r]]
             judges.append((head, np.array(mine, dtype=np.intp)))
         order = np.concatenate([rows for _, rows in judges]).astype(np.intp)
         name = held_out.fold_heads[0][1].name
@@ -236,6 +251,7 @@ class _Work:
             [self.rows.texts[r] for r in order],
             self.rows.labels[name][order],
             decide,
+            reference=encoded.embeddings[order],
             threads=self.threads,
         )
 

@@ -82,11 +82,13 @@ def fit_head(
     *,
     seed: int,
     tuned: Linear | None = None,
+    refit: bool = True,
 ) -> FittedHead:
     """Fit one head. `labels` (n,) class numbers, −1 for rows without one.
 
     `tuned` is a dense part that was learnt together with the encoder on the only fold's training
-    rows; it is then taken as it is and the final head is that fold's.
+    rows; it is then taken as it is. Without `refit`, or with `tuned`, the final head is the first
+    fold's; else it is fitted anew on all rows.
     """
     problem = _Problem(name, classes, labels, features, seed)
     dense_c = problem.best_dense_c(folds[0]) if tuned is None else None
@@ -100,7 +102,7 @@ def fit_head(
     fold_heads = [(fold, _with(head, lexical_weight=weight)) for fold, head in fold_heads]
     rows, logits = problem.held_out_logits(fold_heads)
     temperatures = problem.temperatures(rows, logits, fold_heads)
-    if tuned is None:
+    if tuned is None and refit:
         every = np.arange(len(labels))
         final = problem.head(problem.dense(every, dense_c), problem.lexical(every, lexical_c))
     else:
@@ -128,17 +130,17 @@ class _Problem:
         self.features = features
         self.seed = seed
         self._sparse = _as_scipy(features.ngrams)
+        self._fits: dict[tuple[str, bytes, float], Linear] = {}
 
     def dense(self, rows: IntArray, c: float | None) -> Linear:
         """On the readable ones of `rows`; all zero where they hold fewer than two classes."""
         rows = rows[(self.labels[rows] >= 0) & self.features.readable[rows]]
-        x, labels = self.features.embeddings[rows], self.labels[rows]
-        return self._spread(_multinomial, x, labels, c or DENSE_C[-2])
+        return self._spread(_multinomial, self.features.embeddings, rows, c or DENSE_C[-2])
 
     def lexical(self, rows: IntArray, c: float) -> Linear:
         """On all of `rows`, readable or not."""
         rows = rows[self.labels[rows] >= 0]
-        return self._spread(_one_against_rest, self._sparse[rows], self.labels[rows], c)
+        return self._spread(_one_against_rest, self._sparse, rows, c)
 
     def head(self, dense: Linear, lexical: Linear) -> LinearHead:
         return LinearHead(
@@ -239,15 +241,20 @@ class _Problem:
         losses = [_calibrated_loss(predict(c), self.labels[held]) for c in candidates]
         return candidates[int(np.argmin(losses))]
 
-    def _spread(self, fit: Any, x: Any, labels: IntArray, c: float) -> Linear:
-        """Fit on the classes that occur; the others get weight 0 and a low bias."""
+    def _spread(self, fit: Any, x: Any, rows: IntArray, c: float) -> Linear:
+        """Fit on the classes that occur in `rows`; the others get weight 0 and a low bias."""
+        key = (fit.__name__, rows.tobytes(), c)
+        if key in self._fits:  # the search for C has fitted it already
+            return self._fits[key]
         weight = np.zeros((x.shape[1], len(self.classes)), dtype=np.float32)
         bias = np.full(len(self.classes), _UNSEEN, dtype=np.float32)
-        seen = np.unique(labels)
+        seen = np.unique(self.labels[rows])
         if len(seen) < 2:
-            return Linear(weight, np.zeros_like(bias))
-        weight[:, seen], bias[seen] = fit(x, labels, c, self.seed)
-        return Linear(weight, bias)
+            bias[:] = 0.0
+        else:
+            weight[:, seen], bias[seen] = fit(x[rows], self.labels[rows], c, self.seed)
+        self._fits[key] = Linear(weight, bias)
+        return self._fits[key]
 
 
 def _multinomial(x: FloatArray, labels: IntArray, c: float, seed: int) -> tuple[Any, Any]:

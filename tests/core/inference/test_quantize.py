@@ -1,0 +1,164 @@
+"""Is int8 served only where validation shows that it does no harm?"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from core.inference.encoder import EncoderConfig, TextEncoder
+from core.inference.quantize import MIN_TEXTS, Decide, choose_precision
+from core.models import sha256_of
+
+TEXTS = [f"where is my order {i}" for i in range(MIN_TEXTS)]
+ALL_RIGHT = np.zeros(MIN_TEXTS, dtype=np.intp)
+
+
+def changing(*changed: int) -> Decide:
+    """Decides 0 on the fp32 embeddings; for the n-th candidate `changed[n]` decisions are others.
+
+    The last number holds for all further candidates.
+    """
+    calls = iter([0, *changed])
+    last = changed[-1] if changed else 0
+
+    def decide(embeddings: np.ndarray) -> np.ndarray:
+        decided = np.zeros(len(embeddings), dtype=np.intp)
+        decided[: next(calls, last)] = 1
+        return decided
+
+    return decide
+
+
+@pytest.fixture
+def folder(exported: SimpleNamespace, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(exported.folder, tmp_path / "encoder"))
+
+
+def is_untouched(folder: Path, exported: SimpleNamespace) -> bool:
+    names = {p.name for p in folder.iterdir()}
+    return names == {"model.onnx", "tokenizer.json", "encoder.json"} and all(
+        sha256_of(folder / name) == sha256_of(exported.folder / name) for name in names
+    )
+
+
+def test_too_few_validation_texts_cannot_speak_for_int8(
+    folder: Path, exported: SimpleNamespace
+) -> None:
+    def never(embeddings: np.ndarray) -> np.ndarray:
+        raise AssertionError("there is nothing to decide")
+
+    texts = TEXTS[:-1]
+    report = choose_precision(folder, texts, ALL_RIGHT[:-1], never)
+    assert report.chosen == "fp32"
+    assert report.reason == "199 validation texts, 200 are needed to judge int8"
+    assert (report.texts, report.agreement) == (199, None)
+    assert is_untouched(folder, exported)
+
+
+def test_int8_is_chosen_where_decisions_agree_and_the_encoder_says_so(
+    folder: Path, exported: SimpleNamespace
+) -> None:
+    report = choose_precision(folder, TEXTS, ALL_RIGHT, changing(0), threads=1)
+    assert report.chosen == "int8"
+    assert (report.agreement, report.accuracy_loss, report.neighbour_effect) == (1.0, 0.0, 0.0)
+    assert report.mean_cosine is not None
+    assert report.mean_cosine > 0.99
+    config = EncoderConfig.load(folder)
+    assert (config.precision, config.row_by_row) == ("int8", True)
+    assert config.encoder_id == sha256_of(folder / "model.onnx")[:16]
+    assert config.encoder_id != exported.config.encoder_id, "its vectors are others"
+    assert config.base_model == exported.config.base_model
+    assert {p.name for p in folder.iterdir()} == {"model.onnx", "tokenizer.json", "encoder.json"}
+
+
+def test_the_installed_encoder_gives_what_was_judged(folder: Path, encoder: TextEncoder) -> None:
+    seen: list[np.ndarray] = []
+
+    def decide(embeddings: np.ndarray) -> np.ndarray:
+        seen.append(embeddings)
+        return np.zeros(len(embeddings), dtype=np.intp)
+
+    choose_precision(folder, TEXTS, ALL_RIGHT, decide, threads=1)
+    np.testing.assert_array_equal(seen[0], encoder.encode(TEXTS).embeddings)
+    served = TextEncoder.load(folder, threads=1).encode(TEXTS).embeddings
+    np.testing.assert_array_equal(served, seen[1])
+    assert not np.array_equal(seen[0], seen[1])
+
+
+def test_fp32_stays_where_decisions_differ(folder: Path, exported: SimpleNamespace) -> None:
+    nobody_knows = np.full(MIN_TEXTS, 2, dtype=np.intp)
+    report = choose_precision(folder, TEXTS, nobody_knows, changing(4), threads=1)
+    assert report.chosen == "fp32"
+    assert report.agreement == pytest.approx(0.98)
+    assert is_untouched(folder, exported)
+
+
+def test_fp32_stays_where_accuracy_is_lost_though_decisions_agree(
+    folder: Path, exported: SimpleNamespace
+) -> None:
+    report = choose_precision(folder, TEXTS, ALL_RIGHT, changing(2), threads=1)
+    assert report.chosen == "fp32"
+    assert report.agreement == pytest.approx(0.99)
+    assert report.accuracy_loss == pytest.approx(0.01)
+    assert is_untouched(folder, exported)
+
+
+def test_a_gain_of_accuracy_is_no_loss(folder: Path) -> None:
+    first_two_are_ones = ALL_RIGHT.copy()
+    first_two_are_ones[:2] = 1
+    report = choose_precision(folder, TEXTS, first_two_are_ones, changing(2), threads=1)
+    assert report.chosen == "int8"
+    assert report.accuracy_loss == pytest.approx(-0.01)
+
+
+@pytest.mark.parametrize("changed", [0, 4])
+def test_the_reason_names_the_figures_and_their_limits(folder: Path, changed: int) -> None:
+    reason = choose_precision(folder, TEXTS, ALL_RIGHT, changing(changed), threads=1).reason
+    agreement = {0: "100.00%", 4: "98.00%"}[changed]
+    loss = {0: "0.00 points", 4: "2.00 points"}[changed]
+    for figure in ("200 validation texts", agreement, "needs 98.5%", loss, "at most 0.3"):
+        assert figure in reason
+
+
+def quantised_products(folder: Path) -> int:
+    import onnx
+
+    graph = onnx.load(str(folder / "model.onnx")).graph
+    return sum("MatMulInteger" in node.op_type for node in graph.node)
+
+
+def test_where_plain_int8_does_harm_the_touchy_layers_stay_fp32_and_it_is_judged_again(
+    folder: Path, tmp_path: Path
+) -> None:
+    plain = Path(shutil.copytree(folder, tmp_path / "plain"))
+    choose_precision(plain, TEXTS, ALL_RIGHT, changing(0), threads=1)
+    report = choose_precision(folder, TEXTS, ALL_RIGHT, changing(100, 0), threads=1)
+    assert report.chosen == "int8"
+    assert report.agreement == 1.0, "the figures are those of the candidate that was taken"
+    assert quantised_products(folder) == quantised_products(plain) - 2, "one in each layer"
+
+
+def test_neighbours_that_change_a_result_keep_fp32(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, exported: SimpleNamespace
+) -> None:
+    from core.inference import quantize
+
+    load: Callable[..., TextEncoder] = quantize._load_candidate
+
+    def in_batches(*args: object) -> TextEncoder:
+        candidate = load(*args)
+        candidate._session._row_by_row = False
+        return candidate
+
+    monkeypatch.setattr(quantize, "_load_candidate", in_batches)
+    texts = [f"{text} {'and more ' * (i % 7)}" for i, text in enumerate(TEXTS)]
+    report = choose_precision(folder, texts, ALL_RIGHT, changing(0), threads=1)
+    assert report.neighbour_effect is not None
+    assert report.neighbour_effect > 1e-5
+    assert report.chosen == "fp32"
+    assert is_untouched(folder, exported)
