@@ -46,9 +46,8 @@ class Child:
 class Processes:
     """Children of the demo. Use as a context manager: leaving it stops them all."""
 
-    def __init__(self, log_folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, log_folder: Path) -> None:
         self._log_folder = log_folder
-        self._environment = {**os.environ, **environment}
         self.children: list[Child] = []
 
     def __enter__(self) -> Processes:
@@ -56,6 +55,8 @@ class Processes:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # A second Ctrl-C must not leave half of the children running.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.stop()
 
     def start(self, name: str, arguments: Sequence[str]) -> Child:
@@ -67,7 +68,6 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=self._environment,
                 start_new_session=True,
                 preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
             )

@@ -17,7 +17,7 @@ import click
 
 from core.errors import TrefoilError
 from core.settings import ServiceSettings
-from services.commands import load
+from services.commands import load, migrations_folder
 
 _ENOUGH_DISK = 1_000_000_000
 
@@ -36,6 +36,11 @@ class Service:
     def url(self) -> str:
         """Where it answers on this machine."""
         return f"http://127.0.0.1:{self.settings.port}"
+
+    @property
+    def migrations(self) -> str:
+        """The package of its Alembic scripts."""
+        return f"services.{self.kind}.migrations"
 
 
 def sample_services(data: Path) -> list[Service]:
@@ -99,15 +104,26 @@ def train_missing(services: Sequence[Service]) -> None:
         click.echo(f"{service.command}: trained in {time.monotonic() - began:.0f} s")
 
 
-def fill_missing(services: Sequence[Service]) -> None:
-    """Migrate each database and import its sample content the first time."""
+def prepare_databases(services: Sequence[Service], news_database: Path) -> None:
+    """Bring the databases up to date; the news start from an empty one at every run.
+
+    The demo moves its news so that they end now, so those of an earlier run would be in the way.
+    """
+    from core.db.migrations import upgrade
+
+    for file in news_database.parent.glob(f"{news_database.name}*"):
+        file.unlink()
     for service in services:
-        run(service.command, "db", "upgrade", quiet=True)
-        done = service.settings.var_dir / service.kind / "demo-content-imported"
+        upgrade(service.settings.database_url, migrations_folder(service.migrations))
+
+
+def import_missing(services: Sequence[Service]) -> None:
+    """Import each service's sample content the first time."""
+    for service in services:
+        done = service.settings.var_dir / "demo" / f"{service.kind}-content-imported"
         if service.content and not done.exists():
             click.echo(f"{service.command}: importing the sample content (once)")
             run(service.command, "import", *service.content, quiet=True)
-            done.parent.mkdir(parents=True, exist_ok=True)
             done.touch()
 
 
