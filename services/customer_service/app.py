@@ -1,0 +1,140 @@
+"""Which real parts make up the service? The only place where they are chosen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fastapi import FastAPI
+from prometheus_client import Counter
+
+from core.artifacts import Registry, Version
+from core.db.engine import make_engine, ping, session_factory
+from core.db.keys import StoredKeys
+from core.db.migrations import ensure_current
+from core.errors import NotReady, TrefoilError
+from core.inference.slot import ModelSlot
+from core.web import Check
+from core.web import create_app as create_web_app
+from services.customer_service.admin import Admin, searcher_of
+from services.customer_service.api import router
+from services.customer_service.content import ContentStore
+from services.customer_service.live import Live
+from services.customer_service.reader import Reader
+from services.customer_service.reply import Replier
+from services.customer_service.settings import Settings
+from services.customer_service.store import ConversationStore
+from services.customer_service.tables import api_keys
+from services.customer_service.understanding import KIND, IntentModel
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_log = logging.getLogger(__name__)
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> FastAPI:
+    """The service's app. It answers as soon as a model is live and refuses politely until then."""
+    settings = settings or Settings()
+    engine = make_engine(settings.database_url)
+    sessions, readers = session_factory(engine), session_factory(engine, read_only=True)
+    content = ContentStore(sessions, readers)
+    conversations = ConversationStore(sessions, readers)
+    live = Live(content)
+    registry = Registry(settings.models_dir, KIND)
+
+    def load(version: Version) -> IntentModel:
+        return IntentModel.load(version.path, threads=settings.threads)
+
+    models = ModelSlot(registry, load, interval=settings.refresh_seconds)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(ensure_current, engine, MIGRATIONS, command=settings.command)
+        reader = Reader(cache_texts=settings.cache_texts, max_queue=settings.max_queue)
+        turns = Counter(
+            "trefoil_customer_service_turns",
+            "Messages answered, by what was done.",
+            ("action",),
+            registry=app.state.metrics.registry,
+        )
+        app.state.conversations = conversations
+        app.state.admin = Admin(content, live, models, now)
+        app.state.replier = Replier(
+            models=models,
+            live=live,
+            reader=reader,
+            conversations=conversations,
+            now=now,
+            default_locale=settings.default_locale,
+            max_message_chars=settings.max_message_chars,
+            on_turn=lambda action: turns.labels(action).inc(),
+        )
+        await asyncio.to_thread(_refresh, models, live)
+        stopping = threading.Event()
+        keeping_up = asyncio.create_task(
+            _keep_up(models, live, settings.refresh_seconds, stopping.is_set)
+        )
+        try:
+            yield
+        finally:
+            stopping.set()
+            keeping_up.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeping_up
+            await asyncio.to_thread(reader.stop)
+            engine.dispose()
+
+    def ready() -> Sequence[Check]:
+        return [_model_check(models), _database_check(lambda: ping(engine))]
+
+    return create_web_app(
+        "Trefoil customer service",
+        settings=settings,
+        router=router,
+        lifespan=lifespan,
+        ready=ready,
+        keys=StoredKeys(readers, api_keys),
+    )
+
+
+def _refresh(models: ModelSlot[IntentModel], live: Live) -> None:
+    models.refresh()
+    live.refresh(searcher_of(models))
+
+
+async def _keep_up(
+    models: ModelSlot[IntentModel], live: Live, seconds: float, stopped: Callable[[], bool]
+) -> None:
+    """Look for newer models, answers and articles that other processes brought in."""
+    while True:
+        try:
+            await asyncio.to_thread(_refresh, models, live)
+            await asyncio.to_thread(live.catch_up, searcher_of(models), stopped)
+        except Exception as error:
+            # Whatever it is (the database is away, say), what is in memory goes on answering, and
+            # the next look may work again.
+            _log.warning("cannot look for changes", exc_info=error)
+        await asyncio.sleep(seconds)
+
+
+def _model_check(models: ModelSlot[IntentModel]) -> Check:
+    try:
+        return Check("model", True, models.current().version)
+    except NotReady as error:
+        return Check("model", False, str(error))
+
+
+def _database_check(ask: Callable[[], None]) -> Check:
+    try:
+        ask()
+    except TrefoilError:
+        return Check("database", False, "does not answer")
+    return Check("database", True)

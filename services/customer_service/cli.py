@@ -1,0 +1,147 @@
+"""Which commands does the customer service have? Each is load, call, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from services.commands import (
+    existing_file,
+    model_option,
+    progress,
+    service_group,
+    train_options,
+    write_json,
+)
+
+group = service_group(
+    "customer-service",
+    help="The support bot: understands the question, answers it, or says that it can't.",
+    settings="services.customer_service.settings:Settings",
+    app="services.customer_service.app:create_app",
+    kind="customer_service",
+    migrations="services.customer_service.migrations",
+)
+
+
+@group.command(
+    "train",
+    help="Train on questions with their intent (columns text,intent; `oos` marks out of scope). "
+    "Example: trefoil customer-service train --data questions.csv --output model",
+)
+@existing_file("--data", help="CSV, JSONL, YAML or Parquet with text and intent.")
+@train_options("fast")
+@click.option(
+    "--risk",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.05,
+    show_default=True,
+    help="Share of automatic answers that may be wrong.",
+)
+@click.option(
+    "--oos-share",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.2,
+    show_default=True,
+    help="Share of questions that no intent answers, in your traffic.",
+)
+def train_command(
+    data: Path,
+    output: Path,
+    preset: str,
+    base_model: str,
+    seed: int,
+    risk: float,
+    oos_share: float,
+) -> None:
+    from services.customer_service.train import summary, train
+
+    manifest = train(
+        data,
+        output,
+        preset="accurate" if preset == "accurate" else "fast",
+        base_model=base_model,
+        seed=seed,
+        risk=risk,
+        oos_share=oos_share,
+        progress=progress(),
+    )
+    for line in summary(manifest):
+        click.echo(line)
+    click.echo(f"{output}: done. Make it live with: trefoil models promote {output}")
+
+
+@group.command(
+    "evaluate",
+    help="Measure a model on questions it never saw. "
+    "Example: trefoil customer-service evaluate --model model --data test.csv --json out.json",
+)
+@model_option
+@existing_file("--data", help="CSV, JSONL, YAML or Parquet with text and intent.")
+@click.option(
+    "--json",
+    "output",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the figures go.",
+)
+def evaluate_command(model: Path, data: Path, output: Path) -> None:
+    from services.customer_service.measure import evaluate, summary
+    from services.customer_service.understanding import IntentModel
+
+    report = evaluate(IntentModel.load(model), data)
+    write_json(output, report)
+    for line in summary(report):
+        click.echo(line)
+
+
+@group.command(
+    "predict",
+    help="Judge texts: text → intent,confidence,action (answer, clarify or abstain). "
+    "Example: trefoil customer-service predict --model model --input texts.csv --output out.csv",
+)
+@model_option
+@existing_file("--input", "texts", help="CSV, JSONL, YAML or Parquet with text.")
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The CSV to write.",
+)
+def predict_command(model: Path, texts: Path, output: Path) -> None:
+    from services.customer_service.measure import predict
+    from services.customer_service.understanding import IntentModel
+
+    count = predict(IntentModel.load(model), texts, output)
+    click.echo(f"{count} texts → {output}")
+
+
+@group.command(
+    "import",
+    help="Take in answers and articles; repeat it as often as you like. Example: "
+    "trefoil customer-service import --answers intents.yaml --articles articles/",
+)
+@existing_file("--answers", required=False, help="intents.yaml: slots, answers, quick replies.")
+@click.option(
+    "--articles",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A folder of Markdown with front matter.",
+)
+def import_command(answers: Path | None, articles: Path | None) -> None:
+    from datetime import UTC, datetime
+
+    from services.customer_service.importers.run import run_import
+    from services.customer_service.settings import Settings
+
+    if answers is None and articles is None:
+        raise click.UsageError("nothing to import: name --answers, --articles or both")
+    report = run_import(
+        Settings(),
+        answers=answers,
+        articles=articles,
+        now=lambda: datetime.now(UTC),
+        progress=progress(),
+    )
+    for line in report.lines():
+        click.echo(line)

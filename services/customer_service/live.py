@@ -1,0 +1,152 @@
+"""Which answers and articles hold now, in this process?
+
+What a company taught lives in the database; here is a copy in memory with an index over it. A look
+at one number tells whether the copy is old. It is looked at after every change made through this
+process, and every half second for changes that others made. A new copy is built aside and takes
+the old one's place in one assignment.
+
+The search encoder comes with the model, so another model may mean another encoder: its index is
+built before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from core.inference.encoder import UNKNOWN_LIMIT, TextEncoder
+from core.progress import SILENT, Progress
+from services.customer_service.answers import AnswerBook
+from services.customer_service.articles import passages_of
+from services.customer_service.content import ContentStore, FloatArray, Taught
+from services.customer_service.contrast import CONTRAST
+from services.customer_service.knowledge import Knowledge, Vectors
+
+_log = logging.getLogger(__name__)
+
+# So many texts are encoded at once before the new copy is used; of more, in the background.
+_AT_ONCE: Final = 64
+_CHUNK: Final = 16
+_CONTRAST_DIGESTS: Final = tuple(hashlib.sha256(t.encode()).hexdigest() for t in CONTRAST)
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What holds: `searcher` is the encoder that the index was made with."""
+
+    version: int
+    book: AnswerBook
+    knowledge: Knowledge
+    searcher: TextEncoder | None
+
+    @property
+    def encoder_id(self) -> str | None:
+        """Of the encoder in use."""
+        return None if self.searcher is None else self.searcher.encoder_id
+
+
+class Live:
+    """One writer at a time; readers take `current` and never wait."""
+
+    def __init__(self, store: ContentStore) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._current = Copy(-1, AnswerBook(), Knowledge([]), None)
+        self._missing: dict[str, str] = {}  # digest → text, not encoded yet
+
+    def current(self) -> Copy:
+        """The copy that holds now."""
+        return self._current
+
+    def refresh(self, searcher: TextEncoder | None) -> bool:
+        """Build a new copy if the content or the encoder is another one. True when it changed."""
+        with self._lock:
+            version = self._store.version()
+            encoder_id = None if searcher is None else searcher.encoder_id
+            held = self._current
+            if (version, encoder_id) == (held.version, held.encoder_id):
+                return False
+            taught = self._store.read()
+            texts = _texts(taught)
+            self._missing = self._unknown(texts, searcher)
+            if searcher is not None and 0 < len(self._missing) <= _AT_ONCE:
+                self._encode(list(self._missing), searcher)
+            if self._missing and held.searcher is not None and held.version == taught.version:
+                # Only the encoder is new: the old one serves until the new one has read all.
+                return False
+            self._take(taught, texts, searcher)
+            return True
+
+    def catch_up(
+        self,
+        searcher: TextEncoder | None,
+        stop: Callable[[], bool] = lambda: False,
+        progress: Progress = SILENT,
+    ) -> bool:
+        """Encode what is not encoded yet, then use it. True when the copy changed.
+
+        `stop` is asked between portions; what was encoded until then is kept.
+        """
+        if searcher is None or not self._missing:
+            return False
+        _log.info("reading passages", extra={"passages": len(self._missing)})
+        with self._lock:
+            todo = list(self._missing)
+        portions = [todo[start : start + _CHUNK] for start in range(0, len(todo), _CHUNK)]
+        for portion in progress.bar(portions, len(portions), "reading passages"):
+            if stop():
+                return False
+            self._encode(portion, searcher)
+        with self._lock:
+            taught = self._store.read()
+            texts = _texts(taught)
+            self._missing = self._unknown(texts, searcher)
+            self._take(taught, texts, searcher)
+        return True
+
+    def _take(self, taught: Taught, texts: dict[str, str], searcher: TextEncoder | None) -> None:
+        vectors = None if searcher is None else self._vectors(texts, searcher)
+        knowledge = Knowledge(taught.articles, vectors)
+        self._current = Copy(taught.version, taught.book, knowledge, searcher)
+
+    def _unknown(self, texts: dict[str, str], searcher: TextEncoder | None) -> dict[str, str]:
+        if searcher is None or len(texts) == len(CONTRAST):
+            return {}  # nobody to read them, or no article to compare them with
+        known = self._store.vectors(searcher.encoder_id, list(texts))
+        return {digest: text for digest, text in texts.items() if digest not in known}
+
+    def _encode(self, digests: Sequence[str], searcher: TextEncoder) -> None:
+        some = {digest: self._missing[digest] for digest in digests if digest in self._missing}
+        if not some:
+            return
+        embeddings = searcher.encode(list(some.values())).embeddings
+        vectors: dict[str, FloatArray] = dict(zip(some, embeddings, strict=True))
+        self._store.put_vectors(searcher.encoder_id, vectors)
+        self._missing = {d: t for d, t in self._missing.items() if d not in vectors}
+
+    def _vectors(self, texts: dict[str, str], searcher: TextEncoder) -> Vectors | None:
+        known = self._store.vectors(searcher.encoder_id, list(texts))
+        if not all(digest in known for digest in _CONTRAST_DIGESTS):
+            return None
+        of = known | {t: known[d] for t, d in zip(CONTRAST, _CONTRAST_DIGESTS, strict=True)}
+        return Vectors(searcher.encoder_id, searcher.dimensions, of, _readable(searcher))
+
+
+def _texts(taught: Taught) -> dict[str, str]:
+    """Digest → text of all that search has a vector for; contrast questions first."""
+    texts = dict(zip(_CONTRAST_DIGESTS, CONTRAST, strict=True))
+    for article in taught.articles:
+        texts.update({passage.digest: passage.searched for passage in passages_of(article)})
+    return texts
+
+
+def _readable(searcher: TextEncoder) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """(contrast questions,) whether the encoder can read them; without running it."""
+    shares = [tokens.unknown_share for tokens in searcher.tokenize(CONTRAST)]
+    return np.array(shares) <= UNKNOWN_LIMIT

@@ -1,0 +1,133 @@
+"""What do requests and answers look like? Bounded on the way in, complete on the way out."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+MAX_METADATA_CHARS = 10_000
+
+Identifier = Annotated[str, Field(pattern=r"^[\w.:@+-]{1,200}$")]
+Locale = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]{1,8}){0,3}$")]
+
+
+class Request(BaseModel):
+    """A body from outside: no key that nobody knows, so that a typing error is told."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ChatRequest(Request):
+    """A customer's message."""
+
+    message: str = Field(min_length=1, max_length=20_000)
+    conversation_id: Identifier | None = None
+    message_id: Identifier | None = None
+    locale: Locale | None = None
+    channel: str | None = Field(default=None, min_length=1, max_length=50)
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("metadata")
+    @classmethod
+    def _bounded(cls, value: dict[str, Any]) -> dict[str, Any]:
+        size = len(json.dumps(value))
+        if size > MAX_METADATA_CHARS:
+            raise ValueError(f"may have {MAX_METADATA_CHARS} characters as JSON, had {size}")
+        return value
+
+
+class Alternative(BaseModel):
+    intent: str
+    confidence: float
+
+
+class Button(BaseModel):
+    """`title` is shown; `payload` is the message to send when it is pressed."""
+
+    title: str
+    payload: str
+
+
+class SourceOut(BaseModel):
+    title: str
+    url: str
+    quote: str
+
+
+class ChatResponse(BaseModel):
+    """`intent` is the best guess whatever the action; `confidence` its calibrated probability."""
+
+    conversation_id: str
+    message_id: str
+    action: Literal["answer", "clarify", "retrieve", "ask_slot", "handoff", "abstain"]
+    text: str
+    intent: str | None
+    confidence: float
+    alternatives: list[Alternative]
+    buttons: list[Button]
+    sources: list[SourceOut]
+    slots: dict[str, str]
+    model_version: str
+
+
+class TurnOut(BaseModel):
+    message_id: str
+    message: str
+    created_at: datetime
+    reply: ChatResponse
+
+
+class ConversationOut(BaseModel):
+    """`next_cursor` goes into ?cursor= for the next page; null on the last one."""
+
+    conversation_id: str
+    channel: str
+    locale: str
+    created_at: datetime
+    turns: list[TurnOut]
+    next_cursor: str | None
+
+
+class ArticleIn(Request):
+    title: str = Field(min_length=1, max_length=500)
+    body: str = Field(min_length=1, max_length=500_000)
+    url: str = Field(default="", max_length=2000)
+    lang: str = Field(default="", max_length=20)
+    tags: list[Annotated[str, Field(max_length=100)]] = Field(default_factory=list, max_length=50)
+
+
+class ArticleOut(BaseModel):
+    article_id: str
+    title: str
+    body: str
+    url: str
+    lang: str
+    tags: list[str]
+
+
+Texts = dict[str, list[str]]
+
+
+class IntentIn(Request):
+    """Texts are lists of variants by language; their bounds are checked in answers.py."""
+
+    description: dict[str, str] = Field(default_factory=dict)
+    answers: Texts = Field(default_factory=dict)
+    without_slots: Texts = Field(default_factory=dict)
+    quick_replies: Texts = Field(default_factory=dict)
+    handoff: bool = False
+
+
+class IntentOut(BaseModel):
+    """`trained`: whether the live model knows the intent; else only its button reaches it."""
+
+    name: str
+    description: dict[str, str]
+    answers: Texts
+    without_slots: Texts
+    quick_replies: Texts
+    handoff: bool
+    trained: bool

@@ -1,0 +1,160 @@
+"""How are conversations kept, so that no message is answered twice and no answer is lost?
+
+A turn is stored, with its whole answer, before the answer is sent. The pair of conversation and
+message id is unique in the database: of two that come at once one is stored, and both get its
+answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.db.statements import insert_or_ignore
+from core.errors import NotFound
+from services.customer_service.domain import Action
+from services.customer_service.tables import conversations, turns
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message and its answer. `reply` is the body as it was sent."""
+
+    conversation_id: str
+    message_id: str
+    message: str
+    action: Action
+    intent: str | None
+    locale: str
+    reply: Mapping[str, Any]
+    created_at: datetime
+    needed_slots: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A conversation with some of its turns, oldest first; `next_cursor` is where the next page
+    begins, None where there is none."""
+
+    conversation_id: str
+    channel: str
+    locale: str
+    created_at: datetime
+    turns: tuple[Turn, ...]
+    next_cursor: int | None
+
+
+@dataclass(frozen=True)
+class Before:
+    """`answer`: what this very message was answered already; `last`: the latest turn. None where
+    there is none."""
+
+    answer: dict[str, Any] | None = None
+    last: Turn | None = None
+
+
+class ConversationStore:
+    """`sessions` write, `readers` are read-only and wait for nobody."""
+
+    def __init__(self, sessions: sessionmaker[Session], readers: sessionmaker[Session]) -> None:
+        self._sessions = sessions
+        self._readers = readers
+
+    def before(self, conversation_id: str, message_id: str) -> Before:
+        """What there is before a message is answered."""
+        latest = (
+            select(turns)
+            .where(turns.c.conversation_id == conversation_id)
+            .order_by(turns.c.id.desc())
+            .limit(1)
+        )
+        with self._readers() as session:
+            answer = _reply(session, conversation_id, message_id)
+            row = session.execute(latest).one_or_none()
+        return Before(answer, None if row is None else _turn(row))
+
+    def add(self, turn: Turn, channel: str) -> dict[str, Any]:
+        """Store the turn and give the answer to send: the turn's own, or the one that was stored
+        first where the message was answered already."""
+        with self._sessions.begin() as session:
+            head = {
+                "conversation_id": turn.conversation_id,
+                "channel": channel,
+                "locale": turn.locale,
+                "created_at": turn.created_at,
+            }
+            insert_or_ignore(session, conversations, head)
+            if insert_or_ignore(session, turns, _values(turn)):
+                return dict(turn.reply)
+            stored = _reply(session, turn.conversation_id, turn.message_id)
+            assert stored is not None, "the row that kept ours out is there"
+            return stored
+
+    def conversation(self, conversation_id: str, *, limit: int, cursor: int) -> Conversation:
+        """A page of at most `limit` turns after the turn number `cursor`; NotFound."""
+        with self._readers() as session:
+            head = session.execute(
+                select(conversations).where(conversations.c.conversation_id == conversation_id)
+            ).one_or_none()
+            if head is None:
+                raise NotFound("there is no conversation of this id")
+            rows = session.execute(
+                select(turns)
+                .where(turns.c.conversation_id == conversation_id, turns.c.id > cursor)
+                .order_by(turns.c.id)
+                .limit(limit + 1)
+            ).all()
+        page = rows[:limit]
+        return Conversation(
+            conversation_id=head.conversation_id,
+            channel=head.channel,
+            locale=head.locale,
+            created_at=head.created_at,
+            turns=tuple(_turn(row) for row in page),
+            next_cursor=int(page[-1].id) if len(rows) > limit else None,
+        )
+
+
+def _reply(session: Session, conversation_id: str, message_id: str) -> dict[str, Any] | None:
+    query = select(turns.c.reply).where(
+        turns.c.conversation_id == conversation_id, turns.c.message_id == message_id
+    )
+    stored = session.execute(query).scalar_one_or_none()
+    return None if stored is None else dict(stored)
+
+
+def _values(turn: Turn) -> dict[str, Any]:
+    return {
+        "conversation_id": turn.conversation_id,
+        "message_id": turn.message_id,
+        "message": turn.message,
+        "metadata": dict(turn.metadata),
+        "action": turn.action,
+        "intent": turn.intent,
+        "locale": turn.locale,
+        "reply": dict(turn.reply),
+        "needed_slots": list(turn.needed_slots),
+        "created_at": turn.created_at,
+    }
+
+
+def _turn(row: Row[Any]) -> Turn:
+    return Turn(
+        conversation_id=row.conversation_id,
+        message_id=row.message_id,
+        message=row.message,
+        action=row.action,
+        intent=row.intent,
+        locale=row.locale,
+        reply=row.reply,
+        created_at=row.created_at,
+        needed_slots=tuple(row.needed_slots),
+        # `metadata` is an attribute of every row already, so by its name.
+        metadata=row._mapping["metadata"],
+    )

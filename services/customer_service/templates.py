@@ -1,0 +1,75 @@
+"""Which words does an intent answer with?
+
+Pure. The variant is chosen by a hash of conversation and intent: a repeated question in one
+conversation gets the same words, another conversation may get others, and nothing is random.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from services.customer_service.answers import Intent, Slot, Texts, placeholders
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """`text` as it is sent; `needed`: slots that the intent's answers have a place for; `asks`: the
+    slot that is asked for, where nothing can be said without it."""
+
+    text: str
+    needed: tuple[str, ...] = ()
+    asks: str | None = None
+
+
+def render(
+    intent: Intent,
+    language: str,
+    fallback: str,
+    values: Mapping[str, str],
+    slots: Mapping[str, Slot],
+    seed: str,
+) -> Said | None:
+    """The answer in `language`, else in `fallback`, else in any; None where there is none at all.
+
+    `values`: slot values known by now. A variant that needs a value which is unknown is never
+    said: another variant, `without_slots`, or the question for the slot takes its place.
+    """
+    answers = in_language(intent.answers, language, fallback)
+    needed = tuple(dict.fromkeys(name for text in answers for name in placeholders(text)))
+    # Fullest first: where the order is known, a text that names it is the better answer.
+    speakable = [t for t in answers if set(placeholders(t)) <= set(values)]
+    fullest = max((len(placeholders(t)) for t in speakable), default=0)
+    speakable = [t for t in speakable if len(placeholders(t)) == fullest]
+    if speakable:
+        return Said(_fill(pick(speakable, seed), values), needed)
+    without = in_language(intent.without_slots, language, fallback)
+    if without:
+        return Said(pick(without, seed), needed)
+    for name in needed:
+        slot = slots.get(name)
+        if name not in values and slot is not None and slot.ask:
+            asked = (
+                slot.ask.get(language) or slot.ask.get(fallback) or next(iter(slot.ask.values()))
+            )
+            return Said(asked, needed, asks=name)
+    return None
+
+
+def in_language(texts: Texts, language: str, fallback: str) -> tuple[str, ...]:
+    """The variants in this language, else in the fallback one, else in any."""
+    return texts.get(language) or texts.get(fallback) or next(iter(texts.values()), ())
+
+
+def pick(variants: Sequence[str], seed: str) -> str:
+    """One of the variants (at least one), the same for the same seed on every machine."""
+    digest = hashlib.sha256(seed.encode("utf-8", "replace")).digest()
+    return variants[int.from_bytes(digest[:8], "big") % len(variants)]
+
+
+def _fill(template: str, values: Mapping[str, str]) -> str:
+    # Not str.format: a template is a company's text and may hold any other braces.
+    for name in placeholders(template):
+        template = template.replace(f"{{{name}}}", values[name])
+    return template

@@ -1,0 +1,202 @@
+"""How does a file of questions become a model that knows when to answer?
+
+in-scope rows   train the intent classifier; held out in turn, they show how often it is right
+`oos` rows      are never a class: the trained classifier reads them, and they help to set the
+                threshold
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from core.artifacts import Manifest, now_iso, write_artifact
+from core.data.readers import check_labels, read_intents
+from core.data.records import OUT_OF_SCOPE, LabeledText
+from core.errors import DataError, InvalidInput
+from core.inference.classifier import TextClassifier
+from core.inference.encoder import Encoded, EncoderConfig
+from core.models import BUNDLED
+from core.progress import SILENT, Progress
+from core.text import normalize
+from core.training.classifier import (
+    Preset,
+    TrainedClassifier,
+    export_base_encoder,
+    train_classifier,
+)
+from services.customer_service.risk import (
+    DEFAULT_OOS_SHARE,
+    DEFAULT_RISK,
+    FittedDecision,
+    HeldOut,
+    fit_decision,
+)
+from services.customer_service.understanding import HEAD, KIND, SEARCH_FOLDER
+
+
+def train(
+    data: Path,
+    output: Path,
+    *,
+    preset: Preset = "fast",
+    base_model: str = BUNDLED,
+    seed: int = 0,
+    risk: float = DEFAULT_RISK,
+    oos_share: float = DEFAULT_OOS_SHARE,
+    threads: int = 2,
+    progress: Progress = SILENT,
+) -> Manifest:
+    """Read `data`, train, and write one artefact at `output`. Returns its manifest.
+
+    Raises DataError for a bad file, ModelError for an unusable base model, InvalidInput for a
+    `risk` outside (0, 1) or an `oos_share` outside [0, 1).
+    """
+    _check(risk, oos_share)
+    inside, outside = read_training_rows(data, progress)
+    with write_artifact(output) as draft:
+        trained = train_classifier(
+            inside,
+            (HEAD,),
+            folder=draft.path,
+            base_model=base_model,
+            preset=preset,
+            seed=seed,
+            threads=threads,
+            progress=progress,
+        )
+        if preset == "accurate":
+            progress.say("exporting the untuned encoder for search")
+            _add_search_encoder(draft.path, base_model)
+        decision = _fit_decision(draft.path, trained, inside, outside, risk, oos_share, threads)
+        draft.manifest = Manifest(
+            kind=KIND,
+            created_at=now_iso(),
+            base_model=trained.base.reference,
+            base_revision=trained.base.revision,
+            data_sha256=_fingerprint(trained, outside),
+            metrics=trained.metrics,
+            settings={"classifier": trained.settings, "decision": decision.settings()},
+        )
+        manifest = draft.manifest
+    return manifest
+
+
+def _add_search_encoder(folder: Path, base_model: str) -> None:
+    """Beside a tuned encoder the untuned one, which is better at search; not the same twice."""
+    untuned = export_base_encoder(folder / SEARCH_FOLDER, base_model)
+    if untuned.encoder_id == EncoderConfig.load(folder / "encoder").encoder_id:
+        shutil.rmtree(folder / SEARCH_FOLDER)
+
+
+def read_training_rows(
+    path: Path, progress: Progress = SILENT
+) -> tuple[list[LabeledText], list[LabeledText]]:
+    """(in-scope rows, out-of-scope rows), texts normalised as they will be when served."""
+    rows = [
+        LabeledText(normalize(row.text), row.labels, row.line, row.extra)
+        for row in read_intents(path)
+    ]
+    inside = [row for row in rows if not is_out_of_scope(row)]
+    outside = [row for row in rows if is_out_of_scope(row)]
+    if not inside:
+        raise DataError("every row is out of scope", path, mend="Add rows with an intent.")
+    report = check_labels(inside, HEAD, path)
+    for conflict in report.conflicts[:5]:
+        lines = " and ".join(str(line) for line in conflict.lines)
+        progress.say(f"note: lines {lines} hold one question with two intents, {conflict.labels}")
+    return inside, outside
+
+
+def is_out_of_scope(row: LabeledText) -> bool:
+    """Whether the row's intent is the mark of a question that no intent answers."""
+    return row.labels[HEAD].casefold() == OUT_OF_SCOPE
+
+
+def _fit_decision(
+    folder: Path,
+    trained: TrainedClassifier,
+    inside: Sequence[LabeledText],
+    outside: Sequence[LabeledText],
+    risk: float,
+    oos_share: float,
+    threads: int,
+) -> FittedDecision:
+    """Held-out in-scope rows as folds judged them; out-of-scope rows as the exported model does."""
+    classifier = TextClassifier.load(folder, trained.settings, threads=threads)
+    held_out = trained.held_out[HEAD]
+    seen = _held_out(
+        held_out.probabilities,
+        held_out.in_scope,
+        _readable(classifier, [inside[row].text for row in held_out.rows]),
+        held_out.labels,
+    )
+    unseen = None
+    if outside:
+        predictions = classifier.predict([row.text for row in outside])
+        unseen = _held_out(
+            predictions.heads[HEAD].probabilities,
+            predictions.in_scope,
+            predictions.encoded.readable,
+            np.full(len(outside), -1),
+        )
+    return fit_decision(seen, unseen, risk=risk, oos_share=oos_share)
+
+
+def _held_out(
+    probabilities: npt.NDArray[np.float32],
+    in_scope: npt.NDArray[np.float32],
+    readable: npt.NDArray[np.bool_],
+    labels: npt.NDArray[np.intp],
+) -> HeldOut:
+    """`labels` (n,) are class numbers, −1 for out of scope."""
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
+    top = np.take_along_axis(probabilities, order, axis=1).astype(np.float64)
+    return HeldOut(
+        probability=top[:, 0],
+        pair_probability=np.minimum(top.sum(axis=1), 1.0),
+        in_scope=in_scope.astype(np.float64),
+        readable=readable,
+        right=order[:, 0] == labels,
+        pair_right=(order == labels[:, None]).any(axis=1),
+    )
+
+
+def _readable(classifier: TextClassifier, texts: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """(n,) whether the encoder can read the texts; without running it."""
+    shares = [tokens.unknown_share for tokens in classifier.tokenize(texts)]
+    return Encoded(np.empty((0, 0), np.float32), np.array(shares, dtype=np.float32)).readable
+
+
+def _fingerprint(trained: TrainedClassifier, outside: Sequence[LabeledText]) -> str:
+    """Of all rows: the classifier's own digest covers the in-scope ones."""
+    digest = hashlib.sha256(trained.data_sha256.encode())
+    for row in outside:
+        digest.update(row.text.encode("utf-8", "replace") + b"\x1e")
+    return digest.hexdigest()
+
+
+def _check(risk: float, oos_share: float) -> None:
+    """Said before minutes of training, not after."""
+    if not 0 < risk < 1:
+        raise InvalidInput(f"--risk must be between 0 and 1 (exclusive), was: {risk}")
+    if not 0 <= oos_share < 1:
+        raise InvalidInput(f"--oos-share must be in [0, 1), was: {oos_share}")
+
+
+def summary(manifest: Manifest) -> list[str]:
+    """What a person wants to read when training is done."""
+    metrics: dict[str, Any] = manifest.metrics[HEAD]
+    decision = manifest.settings["decision"]
+    low, high = metrics["accuracy_ci"]
+    return [
+        f"held-out accuracy {metrics['accuracy']:.3f} ({low:.3f} to {high:.3f}) "
+        f"on {metrics['rows']} questions",
+        f"threshold {decision['threshold']:.3f}: {decision['note']}",
+    ]

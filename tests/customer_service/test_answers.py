@@ -1,0 +1,105 @@
+"""What a company wrote gets in only when it makes sense, and slots are found in messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from core.errors import InvalidInput
+from services.customer_service.answers import (
+    AnswerBook,
+    Slot,
+    as_mapping,
+    parse_intent,
+    parse_slot,
+    placeholders,
+)
+
+NUMBER = Slot("number", r"LY-\d{6}", {"en": "Which one?"})
+SLOTS = {"number": NUMBER}
+
+
+def test_an_intent_survives_being_written_and_read() -> None:
+    said = {
+        "description": {"en": "Where is it", "zh": "在哪"},
+        "answers": {"en": ["{number} is on its way."]},
+        "without_slots": {"en": ["It is on its way."]},
+        "quick_replies": {"en": ["Cancel it"]},
+        "handoff": True,
+    }
+    intent = parse_intent("status", said, SLOTS)
+    assert as_mapping(intent) == said
+    assert parse_intent("status", as_mapping(intent), SLOTS) == intent
+
+
+def test_a_bare_text_is_one_variant_and_stands_for_english_where_no_language_is_named() -> None:
+    intent = parse_intent("hi", {"description": "Hello", "answers": {"en": "Hi!"}}, {})
+    assert intent.answers == {"en": ("Hi!",)}
+    assert intent.description == {"en": "Hello"}
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "part"),
+    [
+        ("x", [], "expected a mapping"),
+        ("x", {"answer": {}}, "unknown key 'answer'"),
+        ("x", {"name": "y"}, "unknown key 'name'"),
+        ("x", {"answers": ["Hi"]}, "a list of texts a language"),
+        ("x", {"answers": {"en": [5]}}, "a text of 1 to"),
+        ("x", {"answers": {"en": ["  "]}}, "a text of 1 to"),
+        ("x", {"answers": {"en": ["a"] * 51}}, "at most 50"),
+        ("x", {"answers": {"English": ["a"]}}, "a language is a tag"),
+        ("x", {"answers": {"en": ["{nobody}"]}}, "{nobody}, which is no slot"),
+        ("x", {"without_slots": {"en": ["{number}"]}}, "said without slots"),
+        ("x", {"quick_replies": {"en": ["{number}"]}}, "said without slots"),
+        ("x", {"handoff": "yes"}, "true or false"),
+        ("", {}, "printable characters"),
+        ("a\nb", {}, "printable characters"),
+        ("x" * 101, {}, "printable characters"),
+        (5, {}, "printable characters"),
+        ("oos", {}, "kept for questions out of scope"),
+    ],
+)
+def test_a_wrong_intent_is_refused_with_the_reason(name: Any, said: Any, part: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_intent(name, said, SLOTS)
+    assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "part"),
+    [
+        ("n", {}, "`pattern` must be a text"),
+        ("n", {"pattern": "("}, "no regular expression"),
+        ("n", {"pattern": "a*"}, "must not match an empty text"),
+        ("n", {"pattern": "a" * 501}, "`pattern` must be a text"),
+        ("n", {"pattern": "a", "ask": 5}, "a text a language"),
+        ("order number", {"pattern": "a"}, "a name is a letter"),
+    ],
+)
+def test_a_wrong_slot_is_refused_with_the_reason(name: str, said: Any, part: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_slot(name, said)
+    assert part in str(caught.value)
+
+
+def test_of_two_values_the_later_corrects_the_earlier() -> None:
+    assert NUMBER.find("not LY-111111 but LY-222222") == "LY-222222"
+    assert NUMBER.find("no number") is None
+
+
+def test_the_rest_of_a_message_is_what_is_no_slot_value() -> None:
+    book = AnswerBook(slots=SLOTS)
+    assert book.find_slots("LY-123456!") == {"number": "LY-123456"}
+    assert book.without_values("LY-123456!").strip() == "!"
+
+
+def test_a_title_falls_back_to_another_language_and_then_to_the_name() -> None:
+    intent = parse_intent("order_status", {"description": {"zh": "在哪"}}, {})
+    assert intent.title("en") == "在哪"
+    assert parse_intent("order_status", {}, {}).title("en") == "Order status"
+
+
+def test_placeholders_are_named_once_and_in_order() -> None:
+    assert placeholders("{b} {a} {b} {} { c }") == ("b", "a")
