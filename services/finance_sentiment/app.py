@@ -1,0 +1,156 @@
+"""Which parts does the news monitor's server consist of? Chosen here, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+
+from fastapi import FastAPI
+from sqlalchemy import Engine
+
+from core.artifacts import Registry, Version
+from core.db.engine import make_engine, ping, session_factory
+from core.db.keys import StoredKeys
+from core.db.migrations import ensure_current
+from core.errors import NotReady, TrefoilError
+from core.inference.batching import Batcher
+from core.inference.cache import TextCache
+from core.inference.slot import ModelSlot
+from core.inference.tokenizer import Tokens
+from core.web import Check
+from core.web import create_app as create_web_app
+from services.finance_sentiment.api import Parts, make_router
+from services.finance_sentiment.domain import KIND, Label
+from services.finance_sentiment.labels import Labeler
+from services.finance_sentiment.settings import Settings
+from services.finance_sentiment.tables import MIGRATIONS, api_keys
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> FastAPI:
+    """The server's app. Database and model are opened when it starts, not here."""
+    chosen = settings or Settings()
+    engine = make_engine(chosen.database_url)
+    model = ServedModel(chosen)
+    parts = Parts(
+        read=session_factory(engine, read_only=True),
+        classify=model.classify,
+        now=now,
+        false_alarms_per_week=chosen.false_alarms_per_week,
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(ensure_current, engine, MIGRATIONS, command=chosen.command)
+        await asyncio.to_thread(model.refresh)
+        polling = asyncio.create_task(model.poll())
+        try:
+            yield
+        finally:
+            polling.cancel()
+            with suppress(asyncio.CancelledError):
+                await polling
+            await asyncio.to_thread(model.stop)
+            engine.dispose()
+
+    def ready() -> list[Check]:
+        return [_database_check(engine), model.check()]
+
+    return create_web_app(
+        "Trefoil news monitor",
+        settings=chosen,
+        router=make_router(parts),
+        lifespan=lifespan,
+        ready=ready,
+        keys=StoredKeys(session_factory(engine, read_only=True), api_keys),
+    )
+
+
+def _database_check(engine: Engine) -> Check:
+    try:
+        ping(engine)
+    except TrefoilError:
+        return Check("database", False, "does not answer")
+    return Check("database", True)
+
+
+class _Running:
+    """One version of the model with its queue and its one thread."""
+
+    def __init__(self, labeler: Labeler, max_queue: int) -> None:
+        self.labeler = labeler
+        self.batcher: Batcher[tuple[str, Tokens], Label] = Batcher(self._run, max_queue=max_queue)
+
+    def _run(self, items: list[tuple[str, Tokens]]) -> list[Label]:
+        return self.labeler.label([text for text, _ in items], [tokens for _, tokens in items])
+
+
+class ServedModel:
+    """The live model: swapped when another version is promoted, with a memory of recent texts."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._cache: TextCache[Label] = TextCache(settings.cache_texts)
+        self._slot: ModelSlot[_Running] = ModelSlot(
+            Registry(settings.models_dir, KIND),
+            self._load,
+            retire=lambda running: running.batcher.stop(),
+            interval=settings.refresh_seconds,
+        )
+
+    async def classify(self, texts: Sequence[str]) -> tuple[str, list[Label]]:
+        """(version, labels in the order of the texts). NotReady, Overloaded."""
+        try:
+            return await self._classify(self._slot.current(), texts)
+        except NotReady:
+            # The version was replaced between our look and its queue's end: ask the new one.
+            return await self._classify(self._slot.current(), texts)
+
+    async def _classify(self, running: _Running, texts: Sequence[str]) -> tuple[str, list[Label]]:
+        version = running.labeler.version
+        known = {text: self._cache.get(version, text) for text in dict.fromkeys(texts)}
+        missing = [text for text, label in known.items() if label is None]
+        if missing:
+            tokens = await asyncio.to_thread(running.labeler.model.tokenize, missing)
+            labels = await asyncio.gather(
+                *(
+                    running.batcher.submit((text, found), len(found.ids))
+                    for text, found in zip(missing, tokens, strict=True)
+                )
+            )
+            for text, found_label in zip(missing, labels, strict=True):
+                self._cache.put(version, text, found_label)
+                known[text] = found_label
+        return version, [label for text in texts if (label := known[text]) is not None]
+
+    def refresh(self) -> None:
+        """Take the live version in, if it is another one."""
+        self._slot.refresh()
+
+    async def poll(self) -> None:
+        """Look for another version for as long as the server runs."""
+        while True:
+            await asyncio.sleep(self._settings.refresh_seconds)
+            await asyncio.to_thread(self.refresh)
+
+    def check(self) -> Check:
+        """Whether there is a model."""
+        try:
+            self._slot.current()
+        except NotReady as error:
+            return Check("model", False, str(error))
+        return Check("model", True)
+
+    def stop(self) -> None:
+        """End the model thread."""
+        with suppress(NotReady):
+            self._slot.current().batcher.stop()
+
+    def _load(self, version: Version) -> _Running:
+        labeler = Labeler.of_version(version, threads=self._settings.threads)
+        return _Running(labeler, self._settings.max_queue)

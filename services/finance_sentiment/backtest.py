@@ -1,0 +1,120 @@
+"""Which alerts would a stretch of past news have raised?
+
+The hours are walked through as they were lived, by the same `advance` that the worker calls: what
+is normal at any hour was learned from the hours before it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from core.data.readers import read_stories
+from core.data.tables import iterate_table
+from core.errors import DataError
+from services.finance_sentiment.alert_store import MAX_STORY_IDS
+from services.finance_sentiment.alerts import (
+    LEARNING_HOURS,
+    LEARNING_STORIES,
+    Alert,
+    advance,
+)
+from services.finance_sentiment.counts import HOURS_A_WEEK, HourlyCounts
+from services.finance_sentiment.domain import hour_of
+from services.finance_sentiment.history import read_history
+from services.finance_sentiment.rules import Rule, apply_rules
+
+
+def read_labelled(path: Path) -> list[tuple[datetime, str, str, str]]:
+    """(published_at, topic, sentiment, story id) of a labelled file, oldest first. A file dated by
+    `offset_minutes` is read as if it had ended on a fixed day."""
+    first = next(iter(iterate_table(path, ["topic", "sentiment"])))
+    if "published_at" not in first and "offset_minutes" in first:
+        past = read_history(path, anchor=datetime(2026, 1, 1, 17, tzinfo=UTC))
+        found = []
+        for story in past:
+            if not story.sentiment or not story.topic:
+                raise DataError("expected a topic and a sentiment", path, story.line)
+            name = story.story_id or str(story.line)
+            found.append((story.published_at, story.topic, story.sentiment, name))
+        return sorted(found)
+    return sorted(
+        (_moment(path, s.published_at, s.line), s.topic, s.sentiment, s.story_id or str(s.line))
+        for s in read_stories(path)
+    )
+
+
+def _moment(path: Path, seconds: float, line: int) -> datetime:
+    if not 0 <= seconds <= 7_258_118_400:  # 1970 to 2200
+        raise DataError("`published_at`: expected a date from 1970 to 2200", path, line)
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def backtest(
+    stories: Sequence[tuple[datetime, str, str, str]],
+    *,
+    false_alarms_per_week: float,
+    rules: Sequence[Rule] = (),
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The contract's keys. `stories` oldest first, at least one."""
+    counts = HourlyCounts.from_rows(
+        (topic, hour_of(moment), 1, int(sentiment == "negative"))
+        for moment, topic, sentiment, _ in stories
+    )
+    walked = advance(
+        None, counts, counts.end_hour, false_alarms_per_week=false_alarms_per_week, seed=seed
+    )
+    alerts = sorted(
+        [*walked.alerts, *apply_rules(rules, counts)],
+        key=lambda alert: (alert.started_at, alert.topic, alert.detector),
+    )
+    negative = _negative_by_topic(stories)
+    hours = counts.end_hour - counts.first_hour
+    return {
+        "alerts": [_as_json(alert, negative[alert.topic]) for alert in alerts],
+        "promised_false_alarms_per_week": false_alarms_per_week,
+        "stories": len(stories),
+        "weeks": hours / HOURS_A_WEEK,
+        "alerts_per_week": len(alerts) * HOURS_A_WEEK / hours,
+        "threshold": None if walked.baseline is None else walked.baseline.threshold,
+        "remark": _remark(walked.baseline is None),
+    }
+
+
+def _remark(learning: bool) -> str | None:
+    if not learning:
+        return None
+    return (
+        f"the surge detector needs {LEARNING_HOURS} hours and {LEARNING_STORIES} stories to learn "
+        "what is normal; there were fewer, so it promises nothing and raised no alert"
+    )
+
+
+def _negative_by_topic(
+    stories: Sequence[tuple[datetime, str, str, str]],
+) -> dict[str, list[tuple[datetime, str]]]:
+    found: dict[str, list[tuple[datetime, str]]] = defaultdict(list)
+    for moment, topic, sentiment, name in stories:
+        if sentiment == "negative":
+            found[topic].append((moment, name))
+    return found
+
+
+def _as_json(alert: Alert, negative: Sequence[tuple[datetime, str]]) -> dict[str, Any]:
+    first = bisect_left(negative, (alert.onset_at, ""))
+    last = len(negative)
+    if alert.resolved_at is not None:
+        last = bisect_left(negative, (alert.resolved_at, ""))
+    return {
+        "topic": alert.topic,
+        "started_at": alert.started_at.isoformat(),
+        "resolved_at": alert.resolved_at.isoformat() if alert.resolved_at else None,
+        "detector": alert.detector,
+        "evidence": dict(alert.evidence),
+        "story_ids": [name for _, name in negative[first:last][:MAX_STORY_IDS]],
+    }

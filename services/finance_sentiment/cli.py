@@ -1,0 +1,270 @@
+"""Which commands does `trefoil finance-sentiment` have? Only click is imported at the top."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from services.commands import (
+    existing_file,
+    model_option,
+    progress,
+    service_group,
+    train_options,
+    write_json,
+)
+
+NAME = "finance-sentiment"
+_SETTINGS = "services.finance_sentiment.settings:Settings"
+_MIGRATIONS = "services.finance_sentiment.migrations"
+
+group = service_group(
+    NAME,
+    help="The news monitor: labels stories by topic and sentiment, follows trends, raises alerts.",
+    settings=_SETTINGS,
+    app="services.finance_sentiment.app:create_app",
+    kind="finance_sentiment",
+    migrations=_MIGRATIONS,
+    worker="services.finance_sentiment.worker:run",
+)
+
+
+@group.command(
+    "train", help=f"Train on labelled news. Example: trefoil {NAME} train --data T.csv --output DIR"
+)
+@existing_file("--data", help="Columns text and any of sentiment and topic.")
+@train_options("accurate")
+def train_command(data: Path, output: Path, preset: str, base_model: str, seed: int) -> None:
+    from services.finance_sentiment.train import train
+
+    manifest = train(
+        data,
+        output,
+        preset=preset,
+        base_model=base_model,
+        seed=seed,
+        threads=_settings().threads,
+        progress=progress(),
+    )
+    for head, figures in manifest.metrics.items():
+        click.echo(
+            f"{head}: held-out accuracy {figures['accuracy']:.3f}, "
+            f"macro F1 {figures['macro_f1']:.3f} on {figures['rows']} rows"
+        )
+    click.echo(f"wrote {output}; make it live with: trefoil models promote {output}")
+
+
+@group.command(
+    "evaluate",
+    help="Measure a model. "
+    f"Example: trefoil {NAME} evaluate --model DIR --data T.csv --json OUT.json",
+)
+@model_option
+@existing_file("--data", help="Columns text and any of sentiment and topic.")
+@click.option("--json", "json_path", required=True, type=click.Path(path_type=Path, dir_okay=False))
+def evaluate_command(model: Path, data: Path, json_path: Path) -> None:
+    from services.finance_sentiment.train import HEADS, evaluate
+
+    result = evaluate(model, data, threads=_settings().threads, progress=progress())
+    write_json(json_path, result)
+    for head in HEADS:
+        if head in result and result[head]["accuracy"] is not None:
+            found = result[head]
+            click.echo(
+                f"{head}: accuracy {found['accuracy']:.3f}, macro F1 {found['macro_f1']:.3f}, "
+                f"weighted F1 {found['weighted_f1']:.3f}, ECE {found['ece']:.3f}"
+            )
+
+
+@group.command(
+    "predict",
+    help=f"Label texts. Example: trefoil {NAME} predict --model DIR --input T.csv --output O.csv",
+)
+@model_option
+@existing_file("--input", "texts", help="Column text.")
+@click.option("--output", required=True, type=click.Path(path_type=Path, dir_okay=False))
+def predict_command(model: Path, texts: Path, output: Path) -> None:
+    from services.finance_sentiment.train import predict
+
+    count = predict(model, texts, output, threads=_settings().threads, progress=progress())
+    click.echo(f"labelled {count} texts in {output}")
+
+
+@group.command(
+    "backtest",
+    help=f"Alerts of past news. Example: trefoil {NAME} backtest --stories S.csv --json OUT.json",
+)
+@existing_file("--stories", help="Columns published_at (or offset_minutes), topic, sentiment.")
+@click.option(
+    "--false-alarms-per-week",
+    type=click.FloatRange(0.001, 1000),
+    default=1.0,
+    show_default=True,
+    help="Accepted over all topics together.",
+)
+@existing_file("--rules", required=False, help="YAML rules that are watched as well.")
+@click.option("--seed", default=0, show_default=True, help="Of the simulation of the threshold.")
+@click.option("--json", "json_path", required=True, type=click.Path(path_type=Path, dir_okay=False))
+def backtest_command(
+    stories: Path, false_alarms_per_week: float, rules: Path | None, seed: int, json_path: Path
+) -> None:
+    from services.finance_sentiment.backtest import backtest, read_labelled
+    from services.finance_sentiment.rules import read_rules
+
+    result = backtest(
+        read_labelled(stories),
+        false_alarms_per_week=false_alarms_per_week,
+        rules=read_rules(rules) if rules else (),
+        seed=seed,
+    )
+    write_json(json_path, result)
+    click.echo(
+        f"{len(result['alerts'])} alerts in {result['weeks']:.1f} weeks of {result['stories']} "
+        f"stories (promised false alarms a week: {false_alarms_per_week:g})"
+    )
+    if result["remark"]:
+        click.echo(result["remark"])
+
+
+@group.command(
+    "import",
+    help=f"Take in feeds or past stories. Example: trefoil {NAME} import --sources sources.yaml",
+)
+@existing_file("--sources", required=False, help="A YAML list of feeds: name, url.")
+@existing_file("--stories", required=False, help="Past stories, labelled or not.")
+@click.option(
+    "--rebase-to-now", is_flag=True, help="Move the stories so that the last one is published now."
+)
+@click.option("--anchor", help="As --rebase-to-now, to this moment (ISO 8601 with its zone).")
+@click.option(
+    "--leave-out-last-hours",
+    type=click.FloatRange(0, 10_000),
+    default=0.0,
+    help="With either: do not take the stream's last hours (a replay will bring them).",
+)
+@click.option("--relabel", is_flag=True, help="Drop the labels in the file: the model reads all.")
+def import_command(
+    sources: Path | None,
+    stories: Path | None,
+    rebase_to_now: bool,
+    anchor: str | None,
+    leave_out_last_hours: float,
+    relabel: bool,
+) -> None:
+    from datetime import UTC, timedelta
+
+    from services.finance_sentiment.importing import import_sources, import_stories
+
+    if sources is None and stories is None:
+        raise click.UsageError("name a file: --sources or --stories")
+    now = datetime.now(UTC)
+    moved_to = _moment(anchor) if anchor else now if rebase_to_now else None
+    if leave_out_last_hours and moved_to is None:
+        raise click.UsageError("--leave-out-last-hours goes with --rebase-to-now or --anchor")
+    sessions = _sessions()
+    if sources is not None:
+        added, known = import_sources(sessions, sources, now)
+        click.echo(f"feeds: {added} added, {known} brought up to date")
+    if stories is not None:
+        done = import_stories(
+            sessions,
+            stories,
+            now=lambda: datetime.now(UTC),
+            anchor=moved_to,
+            leave_out=timedelta(hours=leave_out_last_hours),
+            relabel=relabel,
+        )
+        click.echo(
+            f"stories: {done.added} of {done.read} added, the others were there; "
+            f"{done.unlabelled} without a label wait for the worker"
+        )
+
+
+@group.command(
+    "replay",
+    help="Serve past stories as feeds, the last hours fast. "
+    f"Example: trefoil {NAME} replay --stories replay.csv --port 8010",
+)
+@existing_file("--stories", help="A file of stories, as for import.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=8010, show_default=True)
+@click.option(
+    "--hours-per-minute", type=click.FloatRange(0.01, 100_000), default=60.0, show_default=True
+)
+@click.option("--last-hours", type=click.FloatRange(0, 10_000), default=12.0, show_default=True)
+@click.option("--anchor", help="The stream ends at this moment (ISO 8601; default: now).")
+@click.option(
+    "--sources-out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the feeds as a YAML list, to import.",
+)
+@click.option(
+    "--history-out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the stories before the last hours as CSV, to import.",
+)
+def replay_command(
+    stories: Path,
+    host: str,
+    port: int,
+    hours_per_minute: float,
+    last_hours: float,
+    anchor: str | None,
+    sources_out: Path | None,
+    history_out: Path | None,
+) -> None:
+    import signal
+    import threading
+    from datetime import UTC
+
+    from services.finance_sentiment.history import write_history
+    from services.finance_sentiment.replay import load_replay, make_server, serve
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    replay = load_replay(
+        stories,
+        anchor=_moment(anchor) if anchor else datetime.now(UTC),
+        last_hours=last_hours,
+        hours_per_minute=hours_per_minute,
+        base_url=f"http://{host}:{port}",
+    )
+    server = make_server(replay, host, port, lambda: datetime.now(UTC))
+    if sources_out is not None:
+        sources_out.write_text(replay.sources_yaml(), encoding="utf-8")
+    if history_out is not None:
+        write_history(history_out, replay.history)
+    click.echo(f"{len(replay.names)} feeds at http://{host}:{port}/ (Ctrl-C ends it)")
+    serve(server, stop)
+
+
+def _settings() -> Any:
+    from services.commands import load
+
+    return load(_SETTINGS)()
+
+
+def _sessions() -> Any:
+    from core.db.engine import make_engine, session_factory
+    from core.db.migrations import upgrade
+    from services.finance_sentiment.tables import MIGRATIONS
+
+    engine = make_engine(_settings().database_url)
+    upgrade(engine, MIGRATIONS)
+    return session_factory(engine)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment: datetime | None = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise click.UsageError(
+            f"expected a moment with its zone, as in 2026-03-01T09:30:00Z, was: {text}"
+        )
+    return moment

@@ -1,0 +1,216 @@
+"""What may a caller send, and what comes back? Everything bounded; answers have no defaults."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+
+MAX_TEXTS = 64
+MAX_TEXT_CHARS = 10_000
+MAX_PAGE = 200
+
+Sentiment = Literal["positive", "neutral", "negative"]
+State = Literal["pending", "labelled", "unlabelled"]
+ShortText = Annotated[str, StringConstraints(max_length=200)]
+Limit = Annotated[int, Field(ge=1, le=MAX_PAGE)]
+
+
+def _within_reason(moment: datetime) -> datetime:
+    # Years at the ends of the calendar overflow in one zone or another.
+    if not 1900 <= moment.year <= 2200:
+        raise ValueError("expected a date between 1900 and 2200")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_within_reason)]
+Cursor = Annotated[str, StringConstraints(max_length=200)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ClassifyRequest(_Body):
+    """Texts to label, as long as a story is."""
+
+    texts: list[Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARS)]] = Field(
+        min_length=1, max_length=MAX_TEXTS
+    )
+
+
+class TextLabel(BaseModel):
+    """`labelled` false: the model cannot read this text, and sentiment and topic are null. The
+    probabilities then show what it would have guessed."""
+
+    labelled: bool
+    sentiment: Sentiment | None
+    p_negative: float | None
+    p_neutral: float | None
+    p_positive: float | None
+    topic: str | None
+    p_topic: float | None
+
+
+class ClassifyResponse(BaseModel):
+    """One label a text, in their order."""
+
+    model_version: str
+    labels: list[TextLabel]
+
+
+class StoriesQuery(_Body):
+    """Filters of GET /v1/stories; times carry their zone."""
+
+    topic: ShortText | None = None
+    sentiment: Sentiment | None = None
+    state: State | None = None
+    source: ShortText | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+    q: ShortText = ""
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class Story(BaseModel):
+    """A story; its label is null while it waits for one, and where the model cannot read it."""
+
+    id: int
+    title: str
+    summary: str
+    url: str
+    source: str
+    published_at: datetime
+    fetched_at: datetime
+    state: State
+    sentiment: Sentiment | None
+    p_negative: float | None
+    p_neutral: float | None
+    p_positive: float | None
+    topic: str | None
+    p_topic: float | None
+    model_version: str | None
+    labelled_at: datetime | None
+
+
+class StoriesPage(BaseModel):
+    """Newest first; `next_cursor` is null on the last page."""
+
+    stories: list[Story]
+    next_cursor: str | None
+
+
+class TrendsQuery(_Body):
+    """Which topic (all), by the hour or by the day, from when to when."""
+
+    topic: ShortText | None = None
+    bucket: Literal["hour", "day"] = "hour"
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+class Figures(BaseModel):
+    """Counts by sentiment; the share is null where there is no story."""
+
+    stories: int
+    negative: int
+    neutral: int
+    positive: int
+    negative_share: float | None
+    negative_share_ci: tuple[float, float] | None
+
+
+class Bucket(Figures):
+    """One hour or day (UTC)."""
+
+    start: datetime
+
+
+class TopicTrend(Figures):
+    """A topic's sum and its buckets; those without a story are left out."""
+
+    topic: str
+    buckets: list[Bucket]
+
+
+class TrendsResponse(BaseModel):
+    """`pending` and `unlabelled` count stories of the same time that no figure holds."""
+
+    bucket: Literal["hour", "day"]
+    since: datetime
+    until: datetime
+    topics: list[TopicTrend]
+    pending: int
+    unlabelled: int
+
+
+class SourceState(BaseModel):
+    """A feed and how it is doing; secrets in its address are masked."""
+
+    id: int
+    name: str
+    url: str
+    enabled: bool
+    interval_seconds: float | None
+    etag: str | None
+    last_modified: str | None
+    next_check_at: datetime
+    checked_at: datetime | None
+    changed_at: datetime | None
+    error_count: int
+    last_error: str | None
+
+
+class SourcesResponse(BaseModel):
+    """All feeds, by name."""
+
+    sources: list[SourceState]
+
+
+class AlertsQuery(_Body):
+    """Which alerts are shown."""
+
+    topic: ShortText | None = None
+    state: Literal["firing", "resolved"] | None = None
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class AlertState(BaseModel):
+    """An alert; `story_ids` are the negative stories behind it, at most 50."""
+
+    id: int
+    topic: str
+    detector: str
+    state: Literal["firing", "resolved"]
+    started_at: datetime
+    resolved_at: datetime | None
+    raised_at: datetime
+    evidence: dict[str, Any]
+    story_ids: list[int]
+
+
+class Watch(BaseModel):
+    """What the surge detector is doing: `learning` until there is enough history."""
+
+    state: Literal["learning", "watching"]
+    promised_false_alarms_per_week: float
+    threshold: float | None
+    learned_until: datetime | None
+
+
+class AlertsPage(BaseModel):
+    """Latest start first."""
+
+    alerts: list[AlertState]
+    watch: Watch
+    next_cursor: str | None
