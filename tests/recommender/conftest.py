@@ -1,0 +1,143 @@
+"""A small trained recommender, made once, and everything that serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.artifacts import Registry
+from core.db.engine import make_engine, session_factory
+from core.db.migrations import upgrade
+from services.recommender.app import MIGRATIONS, create_app
+from services.recommender.event_store import EventStore
+from services.recommender.importing import run_import
+from services.recommender.learning.log import read_log
+from services.recommender.learning.shop import Shop, open_shop
+from services.recommender.model import KIND, Embedding
+from services.recommender.settings import Settings
+from services.recommender.store import ItemStore
+from services.recommender.train import train
+from tests.recommender.shop import DAY, START, make_events, make_items, write_events, write_items
+
+AFTER = START + 31 * DAY
+
+
+@dataclass(frozen=True)
+class Files:
+    """The made-up shop on disk."""
+
+    items: Path
+    events: Path
+
+
+@dataclass(frozen=True)
+class Database:
+    """An upgraded, empty database and its two stores."""
+
+    sessions: sessionmaker[Session]
+    readers: sessionmaker[Session]
+    items: ItemStore = field(init=False)
+    events: EventStore = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "items", ItemStore(self.sessions, self.readers))
+        object.__setattr__(self, "events", EventStore(self.sessions, self.readers))
+
+
+class Clock:
+    """A present moment that moves when it is told to."""
+
+    def __init__(self, seconds: float = AFTER) -> None:
+        self.moment = datetime.fromtimestamp(seconds, UTC)
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def forward(self, **span: float) -> None:
+        self.moment += timedelta(**span)
+
+
+@pytest.fixture(scope="session")
+def shop_files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    folder = tmp_path_factory.mktemp("shop")
+    return Files(
+        write_items(folder / "items.csv", make_items()),
+        write_events(folder / "events.csv", make_events()),
+    )
+
+
+@pytest.fixture(scope="session")
+def model_folder(
+    tmp_path_factory: pytest.TempPathFactory, shop_files: Files, tiny_base_model: Path
+) -> Path:
+    """A trained artefact of the made-up shop; never write into it."""
+    folder = tmp_path_factory.mktemp("recommender") / "model"
+    base = str(tiny_base_model)
+    train(shop_files.items, shop_files.events, folder, base_model=base, threads=1)
+    return folder
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    yield from open_database(database_url)
+
+
+@pytest.fixture
+def sqlite(sqlite_url: str) -> Iterator[Database]:
+    yield from open_database(sqlite_url)
+
+
+def open_database(url: str) -> Iterator[Database]:
+    upgrade(url, MIGRATIONS)
+    engine = make_engine(url)
+    yield Database(session_factory(engine), session_factory(engine, read_only=True))
+    engine.dispose()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a server with an empty database and no model."""
+    return Settings(var_dir=tmp_path, threads=1, rate_limit="", max_body_bytes=2_000_000)
+
+
+@pytest.fixture
+def stocked(settings: Settings, model_folder: Path, shop_files: Files, clock: Clock) -> Settings:
+    """The same with the model live and the shop imported."""
+    Registry(settings.models_dir, KIND).promote(model_folder)
+    run_import(settings, items=shop_files.items, events=shop_files.events, now=clock)
+    return settings
+
+
+@pytest.fixture
+def client(stocked: Settings, clock: Clock) -> Iterator[TestClient]:
+    with TestClient(create_app(stocked, now=clock)) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def shop() -> Shop:
+    """The made-up shop with embeddings that know nothing but the kind, and some noise."""
+    rng = np.random.default_rng(0)
+    items = make_items()
+    axes = {"hiking": 0, "baking": 1}
+    rows = rng.normal(0, 0.3, (len(items), 16))
+    rows[np.arange(len(items)), [axes[item.category] for item in items]] += 1.0
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return open_shop(items, [Embedding(row.astype(np.float16), 0.0) for row in rows])
+
+
+@pytest.fixture(scope="session")
+def log(shop: Shop):
+    return read_log(shop.items, make_events()).log
