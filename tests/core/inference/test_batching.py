@@ -258,7 +258,7 @@ def test_when_all_who_wait_have_left_the_model_rests_and_then_serves_the_next(
 
 
 def test_a_caller_who_leaves_while_its_item_runs_harms_nobody(
-    make: Make, model: GatedModel
+    make: Make, model: GatedModel, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def test() -> None:
         batcher = make()
@@ -270,6 +270,7 @@ def test_a_caller_who_leaves_while_its_item_runs_harms_nobody(
         assert await other == "B"
 
     run(test())
+    assert caplog.records == [], "the loop has no complaint of a result that nobody takes"
 
 
 def test_a_caller_whose_loop_has_ended_harms_nobody(make: Make, model: GatedModel) -> None:

@@ -90,6 +90,18 @@ def test_the_installed_encoder_gives_what_was_judged(folder: Path, encoder: Text
     assert not np.array_equal(seen[0], seen[1])
 
 
+def test_fp32_embeddings_that_were_made_before_are_not_made_again(folder: Path) -> None:
+    made_before = np.full((MIN_TEXTS, 32), 32**-0.5, dtype=np.float32)
+    seen: list[np.ndarray] = []
+
+    def decide(embeddings: np.ndarray) -> np.ndarray:
+        seen.append(embeddings)
+        return np.zeros(len(embeddings), dtype=np.intp)
+
+    choose_precision(folder, TEXTS, ALL_RIGHT, decide, reference=made_before, threads=1)
+    assert seen[0] is made_before
+
+
 def test_fp32_stays_where_decisions_differ(folder: Path, exported: SimpleNamespace) -> None:
     nobody_knows = np.full(MIN_TEXTS, 2, dtype=np.intp)
     report = choose_precision(folder, TEXTS, nobody_knows, changing(4), threads=1)

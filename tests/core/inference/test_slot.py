@@ -124,7 +124,10 @@ def test_a_version_that_cannot_be_loaded_leaves_the_present_model_and_is_told_on
     caplog: pytest.LogCaptureFixture,
     failure: Exception,
 ) -> None:
+    tried: list[int] = []
+
     def load_all_but_the_second(version: Version) -> str:
+        tried.append(version.number)
         if version.number == 2:
             raise failure
         return load(version)
@@ -142,6 +145,7 @@ def test_a_version_that_cannot_be_loaded_leaves_the_present_model_and_is_told_on
     promote()
     assert look(slot, clock) is True
     assert slot.current() == "model 3"
+    assert tried == [1, 2, 3], "the broken one was not tried again and again"
 
 
 def test_an_unreadable_state_file_leaves_the_present_model_and_is_told_once(

@@ -21,6 +21,7 @@ from core.inference.heads import LinearHead
 from core.inference.ngrams import featurize
 from core.training import classifier as module
 from core.training.classifier import export_base_encoder, train_classifier
+from core.training.finetune import _Run
 
 Train = Callable[..., SimpleNamespace]
 Label = Callable[..., list[LabeledText]]
@@ -112,11 +113,21 @@ def test_a_loaded_model_predicts_what_the_trained_heads_predicted_in_memory(
     np.testing.assert_allclose(served.probabilities, expected.probabilities, atol=2e-3)
 
 
-def test_the_tuned_encoder_is_the_one_that_is_served(trained_accurate: SimpleNamespace) -> None:
-    """Held-out figures are those of the final head here, so the served ones must be equal."""
-    held_out = trained_accurate.result.held_out["intent"]
-    texts = texts_of(trained_accurate)
-    served = serve(trained_accurate).predict([texts[row] for row in held_out.rows]).heads["intent"]
+def test_the_tuned_encoder_is_the_one_that_is_served_and_judged(
+    train: Train,
+    shop_rows: list[LabeledText],
+    trained_fast: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The final head is that of the only fold, so the held-out figures must be the served ones."""
+    scores = iter([0.1, 0.2, 0.3])
+    monkeypatch.setattr(_Run, "score", lambda self, rows: next(scores))
+    trained = train(shop_rows, "accurate")
+    assert trained.result.settings["tuning"]["best_epoch"] == 2
+    classifier = serve(trained)
+    assert classifier.encoder.encoder_id != serve(trained_fast).encoder.encoder_id
+    held_out = trained.result.held_out["intent"]
+    served = classifier.predict([shop_rows[row].text for row in held_out.rows]).heads["intent"]
     np.testing.assert_allclose(served.probabilities, held_out.probabilities, atol=2e-3)
 
 

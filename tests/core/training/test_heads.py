@@ -252,6 +252,26 @@ def test_a_dense_part_that_was_learnt_with_the_encoder_is_taken_as_it_is(
     np.testing.assert_array_equal(fitted.head.lexical, fitted.held_out.fold_heads[0][1].lexical)
 
 
+def test_a_head_that_is_only_a_start_is_that_of_the_first_fold(rng: np.random.Generator) -> None:
+    fitted = fit(features(telling_embeddings(rng), telling_texts()), refit=False)
+    np.testing.assert_array_equal(fitted.head.weight, fitted.held_out.fold_heads[0][1].weight)
+
+
+def test_no_part_of_the_rows_is_fitted_twice_with_one_c(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits: list[tuple[bytes, float]] = []
+    multinomial = module._multinomial
+
+    def _multinomial(x: np.ndarray, labels: np.ndarray, c: float, seed: int) -> object:
+        fits.append((x.tobytes(), c))
+        return multinomial(x, labels, c, seed)
+
+    monkeypatch.setattr(module, "_multinomial", _multinomial)
+    fit(features(telling_embeddings(rng), telling_texts()))
+    assert len(fits) == len(set(fits)) == len(DENSE_C) + 4 + 1, "search, other folds, all rows"
+
+
 def test_the_same_seed_gives_the_same_head(rng: np.random.Generator) -> None:
     given = features(telling_embeddings(rng), telling_texts())
     first, second = fit(given).head, fit(given).head
