@@ -23,8 +23,9 @@ _log = logging.getLogger(__name__)
 class ModelSlot(Generic[Model]):
     """`load` builds the model of a version; it runs in the thread that calls `refresh`.
 
-    `retire` is called with a model that was replaced. `interval` is the least time between two
-    looks at the registry, in seconds.
+    `retire` is called with a model that was replaced, `grace` seconds later at the earliest, so
+    that whoever took it from `current` just before can still finish with it. `interval` is the
+    least time between two looks at the registry, in seconds.
     """
 
     def __init__(
@@ -34,12 +35,15 @@ class ModelSlot(Generic[Model]):
         *,
         retire: Callable[[Model], None] = lambda model: None,
         interval: float = 1.0,
+        grace: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry
         self._load = load
         self._retire = retire
         self._interval = interval
+        self._grace = grace
+        self._leaving: list[tuple[float, Model]] = []
         self._clock = clock
         self._lock = threading.Lock()
         self._held: tuple[int, Model] | None = None
@@ -68,7 +72,9 @@ class ModelSlot(Generic[Model]):
             return False
         try:
             self._next_look = self._clock() + self._interval
-            return self._swap()
+            changed = self._swap()
+            self._retire_expired()
+            return changed
         finally:
             self._lock.release()
 
@@ -86,8 +92,15 @@ class ModelSlot(Generic[Model]):
         self._held = (version.number, model)
         self._failed, self._told = None, None
         if held is not None:
-            self._retire(held[1])
+            self._leaving.append((self._clock() + self._grace, held[1]))
         return True
+
+    def _retire_expired(self) -> None:
+        now = self._clock()
+        expired = [model for until, model in self._leaving if until <= now]
+        self._leaving = [(until, model) for until, model in self._leaving if until > now]
+        for model in expired:
+            self._retire(model)
 
     def _tell_once(self, version: Version | None, error: Exception) -> None:
         self._failed = version.number if version else None

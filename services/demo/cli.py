@@ -58,7 +58,9 @@ def demo(replay_port: int, hours_per_minute: float) -> None:
         with Processes(folder) as running:
             for service in services:
                 running.start(service.command, [service.command, "serve"])
-            _start_news(running, data / "finance_sentiment", folder, replay_port, hours_per_minute)
+            _start_news_and_workers(
+                running, data / "finance_sentiment", folder, replay_port, hours_per_minute
+            )
             running.wait_until_ready({s.command: f"{s.url}/readyz" for s in services})
             _announce([s.url for s in services], folder)
             while True:
@@ -86,10 +88,10 @@ def _demo_settings(news_database: Path, replay_port: int) -> dict[str, str]:
     }
 
 
-def _start_news(
+def _start_news_and_workers(
     running: Processes, data: Path, folder: Path, port: int, hours_per_minute: float
 ) -> None:
-    """The replay, the news before its last hours as history, then the worker that reads both."""
+    """The replay, the news before its last hours as history, then the workers."""
     from services.demo.steps import run
 
     anchor = datetime.now(UTC).isoformat(timespec="seconds")
@@ -113,6 +115,7 @@ def _start_news(
         quiet=True,
     )
     running.start("finance-sentiment-worker", [command, "worker"])
+    running.start("recommender-worker", ["recommender", "worker"])
 
 
 def _announce(urls: Sequence[str], logs: Path) -> None:

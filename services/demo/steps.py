@@ -128,13 +128,16 @@ def import_missing(services: Sequence[Service]) -> None:
 
 
 def run(*arguments: str, quiet: bool = False) -> None:
-    """Run `trefoil <arguments>` to its end; TrefoilError with its last line where it fails."""
+    """Run `trefoil <arguments>` to its end; TrefoilError with its last line where it fails.
+
+    Its progress is shown unless `quiet`; its results never are, the demo speaks for itself.
+    """
     command = [sys.executable, "-m", "services.cli", *arguments]
     finished = subprocess.run(  # noqa: S603 - our own command
         command,
         check=False,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE if quiet else None,
+        stdout=subprocess.PIPE if quiet else subprocess.DEVNULL,
         stderr=subprocess.STDOUT if quiet else None,
         text=True,
     )

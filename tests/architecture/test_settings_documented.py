@@ -1,4 +1,4 @@
-"""Can every setting of a service be found in its README?"""
+"""Can every setting of a service be found in its README, or among those that all share?"""
 
 from __future__ import annotations
 
@@ -18,10 +18,15 @@ def test_every_setting_is_named_in_the_services_readme(root: Path, service: str)
     if not readme.is_file():
         pytest.skip(f"{readme.relative_to(root)} is not written yet")
     settings: type[ServiceSettings] = import_module(f"services.{service}.settings").Settings
-    text = readme.read_text(encoding="utf-8")
-    missing = [
-        variable
-        for name in settings.model_fields
-        if (variable := _variable(name, settings)) not in text
-    ]
+    shared = root / "docs" / "SETTINGS.md"
+    text = readme.read_text(encoding="utf-8") + shared.read_text(encoding="utf-8")
+    prefix = str(settings.model_config["env_prefix"])
+    assert prefix in text
+    missing = []
+    for name in settings.model_fields:
+        variable = _variable(name, settings)
+        # In full, or as in a table under the prefix: `port` or `PORT`.
+        short = {f"`{name}`", f"`{variable.removeprefix(prefix)}`"}
+        if variable not in text and not any(form in text for form in short):
+            missing.append(variable)
     assert missing == []

@@ -100,15 +100,17 @@ def test_the_registry_is_looked_at_no_more_often_than_the_interval(
     assert slot.refresh() is True
 
 
-def test_the_replaced_model_is_retired_once_and_the_present_one_never(
+def test_the_replaced_model_is_retired_once_after_its_grace_and_the_present_one_never(
     registry: Registry, clock: Clock, promote: Callable[[], Version]
 ) -> None:
     retired: list[str] = []
-    slot = ModelSlot(registry, load, retire=retired.append, clock=clock)
+    slot = ModelSlot(registry, load, retire=retired.append, grace=2.0, clock=clock)
     promote()
     look(slot, clock)
-    assert retired == []
     promote()
+    look(slot, clock)
+    look(slot, clock)
+    assert retired == []
     look(slot, clock)
     look(slot, clock)
     assert retired == ["model 1"]

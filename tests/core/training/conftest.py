@@ -96,7 +96,12 @@ def train(
     """
 
     def train(
-        rows: list[LabeledText], preset: str = "fast", *heads: str, epochs: int = 2, **options: Any
+        rows: list[LabeledText],
+        preset: str = "fast",
+        *heads: str,
+        epochs: int = 2,
+        learning_rate: float = 1e-4,
+        **options: Any,
     ) -> SimpleNamespace:
         folder = tmp_path_factory.mktemp("trained") / preset
         with write_artifact(folder) as draft, pytest.MonkeyPatch.context() as patch:
@@ -107,7 +112,7 @@ def train(
                 folder=draft.path,
                 preset=preset,  # type: ignore[arg-type]
                 threads=1,
-                config=FineTuneConfig(epochs=epochs),
+                config=FineTuneConfig(epochs=epochs, learning_rate=learning_rate),
                 **({"base_model": str(tiny_base_model)} | options),
             )
             draft.manifest = Manifest(

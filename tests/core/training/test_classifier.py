@@ -15,6 +15,7 @@ from core.artifacts import read_manifest, verify
 from core.data.records import LabeledText
 from core.errors import DataError, ModelCorrupt, ModelNotFound
 from core.evaluation.classification import accuracy, macro_f1
+from core.inference import quantize
 from core.inference.classifier import TextClassifier
 from core.inference.encoder import TextEncoder
 from core.inference.heads import LinearHead
@@ -122,13 +123,36 @@ def test_the_tuned_encoder_is_the_one_that_is_served_and_judged(
     """The final head is that of the only fold, so the held-out figures must be the served ones."""
     scores = iter([0.1, 0.2, 0.3])
     monkeypatch.setattr(_Run, "score", lambda self, rows: next(scores))
-    trained = train(shop_rows, "accurate")
+    # So fast that the frozen embeddings would give clearly other figures.
+    trained = train(shop_rows, "accurate", learning_rate=1e-2)
     assert trained.result.settings["tuning"]["best_epoch"] == 2
     classifier = serve(trained)
     assert classifier.encoder.encoder_id != serve(trained_fast).encoder.encoder_id
     held_out = trained.result.held_out["intent"]
     served = classifier.predict([shop_rows[row].text for row in held_out.rows]).heads["intent"]
     np.testing.assert_allclose(served.probabilities, held_out.probabilities, atol=2e-3)
+
+
+def test_where_int8_is_chosen_it_is_what_is_served_compared_with_and_judged(
+    train: Train,
+    shop_rows: list[LabeledText],
+    trained_fast: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, lenient in (("MIN_TEXTS", 10), ("MIN_AGREEMENT", 0.0), ("MAX_ACCURACY_LOSS", 1.0)):
+        monkeypatch.setattr(quantize, name, lenient)
+    trained = train(shop_rows, "fast")
+    assert trained.result.settings["precision"]["chosen"] == "int8"
+    classifier = serve(trained)
+    assert classifier.encoder.config.row_by_row
+    readable = [row.text for row in shop_rows if row.text.isascii()]
+    in_int8, in_fp32 = (
+        model.encoder.encode(readable).embeddings for model in (classifier, serve(trained_fast))
+    )
+    np.testing.assert_allclose(classifier._reference, in_int8, atol=1e-3)
+    assert np.abs(classifier._reference - in_fp32).max() > 5e-3
+    held_out, before = (t.result.held_out["intent"] for t in (trained, trained_fast))
+    assert not np.allclose(held_out.probabilities, before.probabilities, atol=1e-4)
 
 
 def test_training_rows_are_recognised_in_both_languages(trained: SimpleNamespace) -> None:
