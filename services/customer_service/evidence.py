@@ -162,8 +162,8 @@ def measure_needed(
     words_alone = _bars(covered, ~readable)
     return Needed(
         readable=_bars(cosines + COVERAGE_WEIGHT * covered, readable),
-        # Only one of the two halves is there, so nothing less than strong will do.
-        unreadable=Bars(some=words_alone.strong, strong=words_alone.strong),
+        # Only one of the two halves is there: what would be strong means something, no more.
+        unreadable=Bars(some=words_alone.strong),
     )
 
 

@@ -4,10 +4,10 @@ The promise: of the answers given automatically at most a share `risk` is wrong,
 out-of-scope question being wrong. It is kept in three steps on rows the model never saw.
 
 1. A *decision score*: the chance that answering with the best intent is right, by a logistic
-   regression on what the model says: the log-odds of its best probability, its in-scope score, and
-   whether the encoder could not read the text (then the other two are on another scale). Right
-   in-scope rows count 1, wrong ones 0, out-of-scope rows 0 and are re-weighted to a stated share
-   of the traffic.
+   regression on what the model says: the log-odds of its best probability, its in-scope score, how
+   near the text is to a question known to be out of scope, and whether the encoder could not read
+   it (then the others are on another scale). Right in-scope rows count 1, wrong ones 0,
+   out-of-scope rows 0 and are re-weighted to a stated share of the traffic.
 2. A *threshold* on it. Levels of coverage are tried from few answers to many; at each, an upper
    95 % bound on the share of wrong answers (bounds.py) must stay within the risk.
 3. Where the rows are too few, or no level passes: a cautious default, and a note that says so.
@@ -36,6 +36,7 @@ from services.customer_service.rule import (
     Booleans,
     DecisionRule,
     Floats,
+    Signals,
     Weights,
     features_of,
     sigmoid,
@@ -55,22 +56,15 @@ _HEADROOM: Final = 0.7
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What the model says of rows it never saw, (n,) each.
+    """Rows the model never saw: what it says of them, and (n,) whether the best intent is the right
+    one and whether one of the best two is (neither for an out-of-scope row)."""
 
-    `probability` of the best intent and `pair_probability` of the best two together; the in-scope
-    score; whether the encoder could read the text; whether the best intent is the right one, and
-    whether one of the best two is (neither for an out-of-scope row).
-    """
-
-    probability: Floats
-    pair_probability: Floats
-    in_scope: Floats
-    readable: Booleans
+    signals: Signals
     right: Booleans
     pair_right: Booleans
 
     def __len__(self) -> int:
-        return len(self.probability)
+        return len(self.signals)
 
 
 @dataclass(frozen=True)
@@ -173,12 +167,11 @@ class _Sample:
         parts = [in_scope] if out is None else [in_scope, out]
         each = 0.0 if out is None else oos_share / (1 - oos_share) * len(in_scope) / len(out)
         inside = np.repeat([True, False][: len(parts)], [len(part) for part in parts])
+        signals = [part.signals for part in parts]
         return cls(
-            np.concatenate([features_of(p.probability, p.in_scope, p.readable) for p in parts]),
-            np.concatenate(
-                [features_of(p.pair_probability, p.in_scope, p.readable) for p in parts]
-            ),
-            np.concatenate([p.in_scope for p in parts]),
+            np.concatenate([features_of(s.probability, s) for s in signals]),
+            np.concatenate([features_of(s.pair_probability, s) for s in signals]),
+            np.concatenate([s.in_scope for s in signals]),
             np.concatenate([p.right for p in parts]) & inside,
             np.concatenate([p.pair_right for p in parts]) & inside,
             np.where(inside, 1.0, each),
@@ -186,21 +179,24 @@ class _Sample:
         )
 
 
-def fit_weights(features: Floats, right: Booleans, weight: Floats) -> Weights:
-    """By weighted logistic regression of `right` (n,) on `features` (n, 4).
+# Which way each weight but the constant must point: a surer model must never count against an
+# answer, nor the nearness of a question out of scope for it. Unreadable text may go either way.
+_DIRECTION: Final = (1, 1, -1, 0)
 
-    The first two may not be negative: a surer model must never count against an answer. One that
-    would be is left out.
+
+def fit_weights(features: Floats, right: Booleans, weight: Floats) -> Weights:
+    """By weighted logistic regression of `right` (n,) on `features` (n, 5).
+
+    A weight that would point the wrong way is left out.
     """
-    kept = [0, 1, 2]
+    kept = list(range(len(_DIRECTION)))
     while True:
-        weights = np.zeros(4)
-        fitted = _logistic_regression(features[:, kept], right, weight)
-        weights[[*kept, 3]] = fitted
-        negative = [k for k in kept if k < 2 and weights[k] < 0]
-        if not negative:
+        weights = np.zeros(len(_DIRECTION) + 1)
+        weights[[*kept, -1]] = _logistic_regression(features[:, kept], right, weight)
+        wrong = [k for k in kept if weights[k] * _DIRECTION[k] < 0]
+        if not wrong:
             return Weights(*(float(w) for w in weights))
-        kept.remove(min(negative, key=lambda k: float(weights[k])))
+        kept.remove(wrong[0])
 
 
 def _logistic_regression(features: Floats, right: Booleans, weight: Floats) -> Floats:
@@ -331,7 +327,7 @@ def _note(
 def _floor(in_scope: HeldOut) -> float | None:
     if len(in_scope) == 0:
         return None
-    return float(np.quantile(in_scope.in_scope, FLOOR_QUANTILE))
+    return float(np.quantile(in_scope.signals.in_scope, FLOOR_QUANTILE))
 
 
 def _check(risk: float, oos_share: float) -> None:

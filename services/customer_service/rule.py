@@ -18,27 +18,46 @@ Booleans = npt.NDArray[np.bool_]
 _LARGEST_LOG_ODDS: Final = 12.0
 
 
+@dataclass(frozen=True)
+class Signals:
+    """What the model says of n texts, (n,) each.
+
+    `probability` of the best intent and `pair_probability` of the best two together; the in-scope
+    score, higher is surer; whether the encoder could read the text; `nearest_oos`: the cosine to
+    the nearest question that is known to be out of scope (0 for unreadable text, or without any).
+    """
+
+    probability: Floats
+    pair_probability: Floats
+    in_scope: Floats
+    readable: Booleans
+    nearest_oos: Floats
+
+    def __len__(self) -> int:
+        return len(self.probability)
+
+
 class Weights(NamedTuple):
     """Of the logistic regression, in the order of `features_of`."""
 
     log_odds: float
     in_scope: float
+    nearest_oos: float
     unreadable: float
     constant: float
 
 
 # The calibrated probability itself.
-PLAIN: Final = Weights(1.0, 0.0, 0.0, 0.0)
+PLAIN: Final = Weights(1.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class DecisionRule:
-    """What serving needs. `weights`: of the log-odds, of the in-scope score, of a text being
-    unreadable, and the constant.
+    """What serving needs.
 
-    An answer is sure when its score is at least `threshold`, in [0, 1], and its in-scope score at
-    least `in_scope_floor` (None: no floor). `pair_weights` give the chance that one of the best
-    two intents is right, from the sum of their probabilities: for asking back.
+    `weights` give the chance that the best intent is right, `pair_weights` that one of the best
+    two is. An answer is sure when its chance is at least `threshold`, in [0, 1], and its in-scope
+    score at least `in_scope_floor` (None: no floor).
     """
 
     weights: Weights
@@ -46,27 +65,23 @@ class DecisionRule:
     in_scope_floor: float | None = None
     pair_weights: Weights = PLAIN
 
-    def score(
-        self, probability: npt.ArrayLike, in_scope: npt.ArrayLike, readable: npt.ArrayLike
-    ) -> Floats:
-        """(n,) chance that the answer is right; the arguments (n,) are those of `HeldOut`."""
-        odds = features_of(probability, in_scope, readable) @ np.array(self.weights)
-        return sigmoid(odds)
+    def chance(self, signals: Signals) -> Floats:
+        """(n,) chance that answering with the best intent is right."""
+        features = features_of(signals.probability, signals)
+        return sigmoid(features @ np.array(self.weights))
 
-    def pair_score(
-        self, probability: npt.ArrayLike, in_scope: npt.ArrayLike, readable: npt.ArrayLike
-    ) -> Floats:
-        """(n,) chance that one of the best two is right; `probability`: their sum."""
-        odds = features_of(probability, in_scope, readable) @ np.array(self.pair_weights)
-        return sigmoid(odds)
+    def pair_chance(self, signals: Signals) -> Floats:
+        """(n,) chance that the first or the second intent is right."""
+        features = features_of(signals.pair_probability, signals)
+        either = sigmoid(features @ np.array(self.pair_weights))
+        # Fitted apart from each other; one of two is never less likely than the first of them.
+        return np.maximum(either, self.chance(signals))
 
-    def sure(
-        self, probability: npt.ArrayLike, in_scope: npt.ArrayLike, readable: npt.ArrayLike
-    ) -> Booleans:
+    def sure(self, signals: Signals) -> Booleans:
         """(n,) whether the answer may be given automatically."""
-        passed = self.score(probability, in_scope, readable) >= self.threshold
+        passed = self.chance(signals) >= self.threshold
         if self.in_scope_floor is not None:
-            passed &= _floats(in_scope) >= self.in_scope_floor
+            passed &= signals.in_scope >= self.in_scope_floor
         return np.asarray(passed)
 
     @classmethod
@@ -82,25 +97,25 @@ class DecisionRule:
         )
 
 
+def features_of(probability: Floats, signals: Signals) -> Floats:
+    """(n, 5), columns as in `Weights`; the constant is the last."""
+    columns = (
+        log_odds(probability),
+        signals.in_scope,
+        signals.nearest_oos,
+        1.0 - signals.readable,
+        np.ones(len(signals)),
+    )
+    return np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=-1)
+
+
 def log_odds(probability: npt.ArrayLike) -> Floats:
     """log(p / (1 - p)), within ±12."""
-    p = np.clip(_floats(probability), 1e-9, 1 - 1e-9)
+    p = np.clip(np.asarray(probability, dtype=np.float64), 1e-9, 1 - 1e-9)
     odds: Floats = np.clip(np.log(p) - np.log1p(-p), -_LARGEST_LOG_ODDS, _LARGEST_LOG_ODDS)
     return odds
 
 
-def features_of(
-    probability: npt.ArrayLike, in_scope: npt.ArrayLike, readable: npt.ArrayLike
-) -> Floats:
-    """(n, 4), columns as in `Weights`."""
-    odds = log_odds(probability)
-    unreadable = 1.0 - _floats(readable)
-    return np.stack([odds, _floats(in_scope), unreadable, np.ones_like(odds)], axis=-1)
-
-
 def sigmoid(z: Floats) -> Floats:
+    """1 / (1 + exp(-z)), without overflow."""
     return np.asarray(1 / (1 + np.exp(-np.clip(z, -500, 500))))
-
-
-def _floats(values: npt.ArrayLike) -> Floats:
-    return np.asarray(values, dtype=np.float64)

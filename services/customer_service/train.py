@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from core.artifacts import Manifest, now_iso, write_artifact
 from core.data.readers import check_labels, read_intents
 from core.data.records import OUT_OF_SCOPE, LabeledText
 from core.errors import DataError, InvalidInput
-from core.inference.classifier import TextClassifier
+from core.inference.classifier import TextClassifier, save_reference
 from core.inference.encoder import Encoded, EncoderConfig
 from core.models import BUNDLED
 from core.progress import SILENT, Progress
@@ -38,7 +39,15 @@ from services.customer_service.risk import (
     HeldOut,
     fit_decision,
 )
-from services.customer_service.understanding import HEAD, KIND, SEARCH_FOLDER
+from services.customer_service.rule import Floats, Signals
+from services.customer_service.understanding import (
+    HEAD,
+    KIND,
+    OUT_OF_SCOPE_FILE,
+    SEARCH_FOLDER,
+    nearest_out_of_scope,
+    signals_of,
+)
 
 
 def train(
@@ -131,47 +140,44 @@ def _fit_decision(
     """Held-out in-scope rows as folds judged them; out-of-scope rows as the exported model does."""
     classifier = TextClassifier.load(folder, trained.settings, threads=threads)
     held_out = trained.held_out[HEAD]
-    seen = _held_out(
-        held_out.probabilities,
-        held_out.in_scope,
-        _readable(classifier, [inside[row].text for row in held_out.rows]),
-        held_out.labels,
+    unseen = classifier.predict([row.text for row in outside]) if outside else None
+    known = np.empty((0, classifier.encoder.dimensions), dtype=np.float32)
+    if unseen is not None and unseen.encoded.readable.any():
+        known = unseen.encoded.embeddings[unseen.encoded.readable]
+        save_reference(folder / OUT_OF_SCOPE_FILE, known)
+    # Embeddings are the same whoever judges them; probabilities and in-scope score are those of a
+    # model that was not trained on the rows.
+    seen = classifier.predict([inside[row].text for row in held_out.rows])
+    seen = replace(seen, in_scope=held_out.in_scope)
+    nearest = nearest_out_of_scope(seen.encoded, known)
+    in_scope = _judged(
+        signals_of(held_out.probabilities, seen, nearest), held_out.probabilities, held_out.labels
     )
-    unseen = None
-    if outside:
-        predictions = classifier.predict([row.text for row in outside])
-        unseen = _held_out(
-            predictions.heads[HEAD].probabilities,
-            predictions.in_scope,
-            predictions.encoded.readable,
-            np.full(len(outside), -1),
-        )
-    return fit_decision(seen, unseen, risk=risk, oos_share=oos_share)
+    if unseen is None:
+        return fit_decision(in_scope, None, risk=risk, oos_share=oos_share)
+    probabilities = unseen.heads[HEAD].probabilities
+    signals = signals_of(probabilities, unseen, _nearest_other(unseen.encoded))
+    out_of_scope = _judged(signals, probabilities, np.full(len(outside), -1))
+    return fit_decision(in_scope, out_of_scope, risk=risk, oos_share=oos_share)
 
 
-def _held_out(
-    probabilities: npt.NDArray[np.float32],
-    in_scope: npt.NDArray[np.float32],
-    readable: npt.NDArray[np.bool_],
-    labels: npt.NDArray[np.intp],
+def _nearest_other(encoded: Encoded) -> Floats:
+    """(n,) as `nearest_out_of_scope`, of the known rows themselves: none meets itself."""
+    nearest = np.zeros(len(encoded.embeddings))
+    readable = np.flatnonzero(encoded.readable)
+    if len(readable) > 1:
+        cosine = encoded.embeddings[readable] @ encoded.embeddings[readable].T
+        np.fill_diagonal(cosine, -1.0)
+        nearest[readable] = cosine.max(axis=1)
+    return nearest
+
+
+def _judged(
+    signals: Signals, probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.intp]
 ) -> HeldOut:
     """`labels` (n,) are class numbers, −1 for out of scope."""
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
-    top = np.take_along_axis(probabilities, order, axis=1).astype(np.float64)
-    return HeldOut(
-        probability=top[:, 0],
-        pair_probability=np.minimum(top.sum(axis=1), 1.0),
-        in_scope=in_scope.astype(np.float64),
-        readable=readable,
-        right=order[:, 0] == labels,
-        pair_right=(order == labels[:, None]).any(axis=1),
-    )
-
-
-def _readable(classifier: TextClassifier, texts: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """(n,) whether the encoder can read the texts; without running it."""
-    shares = [tokens.unknown_share for tokens in classifier.tokenize(texts)]
-    return Encoded(np.empty((0, 0), np.float32), np.array(shares, dtype=np.float32)).readable
+    return HeldOut(signals, order[:, 0] == labels, (order == labels[:, None]).any(axis=1))
 
 
 def _fingerprint(trained: TrainedClassifier, outside: Sequence[LabeledText]) -> str:

@@ -15,16 +15,17 @@ import numpy.typing as npt
 
 from core.artifacts import Manifest, read_manifest, verify
 from core.errors import ArtifactCorrupt
-from core.inference.classifier import Predictions, TextClassifier
-from core.inference.encoder import TextEncoder
+from core.inference.classifier import Predictions, TextClassifier, load_reference
+from core.inference.encoder import Encoded, TextEncoder
 from core.inference.tokenizer import Tokens
 from core.text import normalize
 from services.customer_service.domain import Candidate, Reading
-from services.customer_service.rule import DecisionRule
+from services.customer_service.rule import DecisionRule, Floats, Signals
 
 KIND = "customer_service"
 HEAD = "intent"
 SEARCH_FOLDER = "search_encoder"
+OUT_OF_SCOPE_FILE = "out_of_scope.safetensors"
 # The best intent, and the three alternatives that an answer names beside it.
 RANKED = 4
 
@@ -55,13 +56,16 @@ class IntentModel:
         classifier: TextClassifier,
         rule: DecisionRule,
         searcher: TextEncoder,
+        out_of_scope: FloatArray,
     ) -> None:
+        """`out_of_scope` (m, width): embeddings of questions that are known to be so."""
         self.version = manifest.identity
         # Two artefacts of the same files may still decide differently.
         self.cache_key = f"{manifest.identity} {rule}"
         self.classifier = classifier
         self.rule = rule
         self.searcher = searcher
+        self._out_of_scope = out_of_scope
 
     @classmethod
     def load(cls, folder: Path, *, threads: int = 2, check: bool = True) -> IntentModel:
@@ -76,11 +80,14 @@ class IntentModel:
             raise ArtifactCorrupt(
                 f"the manifest of {str(folder)!r} lacks {error}", mend="Train it again."
             ) from error
+        outside = np.empty((0, classifier.encoder.dimensions), dtype=np.float32)
+        if (folder / OUT_OF_SCOPE_FILE).is_file():
+            outside = load_reference(folder / OUT_OF_SCOPE_FILE)
         own = folder / SEARCH_FOLDER
         # A tuned encoder has learnt to tell intents apart and forgotten much of the rest: search
         # then has the untuned one beside it.
         searcher = TextEncoder.load(own, threads=threads) if own.is_dir() else classifier.encoder
-        return cls(manifest, classifier, rule, searcher)
+        return cls(manifest, classifier, rule, searcher, outside)
 
     @property
     def intents(self) -> tuple[str, ...]:
@@ -106,12 +113,10 @@ class IntentModel:
         head = predictions.heads[HEAD]
         order = np.argsort(-head.probabilities, axis=1, kind="stable")[:, :RANKED]
         top = np.take_along_axis(head.probabilities, order, axis=1).astype(np.float64)
-        best, pair = top[:, 0], np.minimum(top[:, :2].sum(axis=1), 1.0)
-        evidence = predictions.in_scope, predictions.encoded.readable
-        chance = self.rule.score(best, *evidence)
-        # Fitted apart from each other; one of two is never less likely than the first of them.
-        pair_chance = np.maximum(self.rule.pair_score(pair, *evidence), chance)
-        sure = self.rule.sure(best, *evidence)
+        nearest = nearest_out_of_scope(predictions.encoded, self._out_of_scope)
+        signals = signals_of(head.probabilities, predictions, nearest)
+        chance, sure = self.rule.chance(signals), self.rule.sure(signals)
+        pair_chance = self.rule.pair_chance(signals)
         return [
             Understood(
                 Reading(
@@ -130,3 +135,26 @@ class IntentModel:
             )
             for row in range(len(order))
         ]
+
+
+def signals_of(probabilities: FloatArray, predictions: Predictions, nearest_oos: Floats) -> Signals:
+    """What the decision rule looks at; `probabilities` (n, classes), `nearest_oos` (n,)."""
+    best_two = -np.sort(-probabilities, axis=1)[:, :2].astype(np.float64)
+    return Signals(
+        probability=best_two[:, 0],
+        pair_probability=np.minimum(best_two.sum(axis=1), 1.0),
+        in_scope=predictions.in_scope.astype(np.float64),
+        readable=predictions.encoded.readable,
+        nearest_oos=nearest_oos,
+    )
+
+
+def nearest_out_of_scope(encoded: Encoded, out_of_scope: FloatArray) -> Floats:
+    """(n,) cosine to the nearest row of `out_of_scope` (m, width), 0 where there is none.
+
+    An unreadable text's embedding means nothing, so it is near to nothing.
+    """
+    if len(out_of_scope) == 0:
+        return np.zeros(len(encoded.embeddings))
+    cosine = (encoded.embeddings @ out_of_scope.T).max(axis=1)
+    return np.where(encoded.readable, cosine, 0.0).astype(np.float64)

@@ -39,7 +39,8 @@ def demo(replay_port: int, hours_per_minute: float) -> None:
     from services.demo import steps
     from services.demo.processes import Processes, require_free_ports
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     data = repository_root() / "shared_data"
     if not data.is_dir():
         raise click.ClickException(f"no sample data at {data}. Run the demo from a clone.")
@@ -127,7 +128,7 @@ customer_service   {support}
   curl -s {support}/v1/chat {json} -d '{{"message": "where is my order LY-204518?"}}'
 
 finance_sentiment  {news}
-  curl -s '{news}/v1/trends?by=day'
+  curl -s '{news}/v1/trends?bucket=day'
 
 recommender        {shop}
   curl -s {shop}/v1/recommendations {json} -d '{{"user_id": "u0007", "n": 5}}'

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fastapi import FastAPI
+from sqlalchemy.orm import Session, sessionmaker
 
 from core.artifacts import Registry, Version
 from core.db.engine import make_engine, ping, session_factory
@@ -43,22 +44,7 @@ def create_app(
     sessions, readers = session_factory(engine), session_factory(engine, read_only=True)
     items = ItemStore(sessions, readers)
 
-    def load(version: Version) -> Live:
-        return Live.load(
-            version.path,
-            items,
-            readers,
-            threads=settings.threads,
-            max_queue=settings.max_queue,
-            encode_at_most=settings.encode_at_start,
-        )
-
-    models: ModelSlot[Live] = ModelSlot(
-        Registry(settings.models_dir, KIND),
-        load,
-        retire=lambda live: live.stop(),
-        interval=settings.refresh_seconds,
-    )
+    models = _model_slot(settings, items, readers)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -86,6 +72,27 @@ def create_app(
         lifespan=lifespan,
         ready=ready,
         keys=StoredKeys(readers, api_keys),
+    )
+
+
+def _model_slot(
+    settings: Settings, items: ItemStore, readers: sessionmaker[Session]
+) -> ModelSlot[Live]:
+    def load(version: Version) -> Live:
+        return Live.load(
+            version.path,
+            items,
+            readers,
+            threads=settings.threads,
+            max_queue=settings.max_queue,
+            encode_at_most=settings.encode_at_start,
+        )
+
+    return ModelSlot(
+        Registry(settings.models_dir, KIND),
+        load,
+        retire=lambda live: live.stop(),
+        interval=settings.refresh_seconds,
     )
 
 

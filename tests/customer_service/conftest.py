@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -169,12 +170,12 @@ def other_artifact(artifact: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def two_encoders(artifact: Path, tmp_path: Path) -> Path:
-    """The same model with an encoder of its own for search."""
-    other = tiny_base_model(tmp_path / "base", ["delete your account and what we keep"], seed=1)
+def two_encoders(artifact: Path, base_model: Path, tmp_path: Path) -> Path:
+    """The same model with an encoder of its own for search, under another identity."""
     with write_artifact(tmp_path / "two") as draft:
         copytree(artifact, draft.path, ignore=ignore_patterns(MANIFEST), dirs_exist_ok=True)
-        export_base_encoder(draft.path / SEARCH_FOLDER, str(other))
+        config = export_base_encoder(draft.path / SEARCH_FOLDER, str(base_model))
+        replace(config, encoder_id="another").save(draft.path / SEARCH_FOLDER)
         draft.manifest = read_manifest(artifact)
     return tmp_path / "two"
 

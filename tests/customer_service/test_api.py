@@ -149,7 +149,7 @@ def test_a_search_encoder_of_its_own_is_used_for_articles_alone(
     Registry(settings.models_dir, KIND).promote(two_encoders)
     run_import(settings, answers=None, articles=shop_files / "articles", now=lambda: NOW)
     with TestClient(create_app(settings), base_url="http://localhost") as client:
-        body = client.post("/v1/chat", json={"message": "open settings and press delete my account"}).json()
+        body = client.post("/v1/chat", json={"message": "delete my account"}).json()
     assert body["action"] == "retrieve"
     assert body["sources"][0]["title"] == "Delete your account"
 

@@ -189,4 +189,4 @@ def test_an_article_that_talks_to_the_bot_changes_nothing_but_text(client: TestC
     assert client.put("/v1/admin/articles/umbrella", json=body).status_code == 200
     answer = client.post("/v1/chat", json={"message": "umbrella rental two euros a day"}).json()
     assert answer["action"] == "retrieve"
-    assert answer["text"] == body["body"]
+    assert answer["sources"] == [{"title": body["title"], "url": "", "quote": body["body"]}]

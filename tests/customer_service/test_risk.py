@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from core.errors import InvalidInput
 from services.customer_service.risk import FittedDecision, HeldOut, fit_decision
-from services.customer_service.rule import PLAIN, DecisionRule, Weights, log_odds
+from services.customer_service.rule import PLAIN, DecisionRule, Signals, Weights, log_odds
 
 
 def traffic(rng: np.random.Generator, rows: int, *, in_scope: bool) -> HeldOut:
@@ -17,20 +18,22 @@ def traffic(rng: np.random.Generator, rows: int, *, in_scope: bool) -> HeldOut:
     odds = rng.normal(3.5, 2.0, rows) if in_scope else rng.normal(0.0, 1.2, rows)
     probability = 1 / (1 + np.exp(-odds))
     right = rng.random(rows) < probability
-    return HeldOut(
-        probability=np.maximum(probability, 1 - probability),
-        pair_probability=np.minimum(np.maximum(probability, 1 - probability) + 0.1, 1.0),
+    best = np.maximum(probability, 1 - probability)
+    signals = Signals(
+        probability=best,
+        pair_probability=np.minimum(best + 0.1, 1.0),
         in_scope=rng.normal(0.0 if in_scope else -3.0, 1.0, rows),
         readable=np.ones(rows, dtype=bool),
-        right=right & (odds > 0) if in_scope else np.zeros(rows, dtype=bool),
-        pair_right=right if in_scope else np.zeros(rows, dtype=bool),
+        nearest_oos=rng.normal(0.3 if in_scope else 0.4, 0.1, rows),
     )
+    if not in_scope:
+        return HeldOut(signals, np.zeros(rows, dtype=bool), np.zeros(rows, dtype=bool))
+    return HeldOut(signals, right & (odds > 0), right)
 
 
 def wrong_share(rule: DecisionRule, inside: HeldOut, outside: HeldOut, oos_share: float) -> float:
     """In traffic with that share out of scope: wrong ÷ answered."""
-    a = rule.sure(inside.probability, inside.in_scope, inside.readable)
-    b = rule.sure(outside.probability, outside.in_scope, outside.readable)
+    a, b = rule.sure(inside.signals), rule.sure(outside.signals)
     weight = oos_share / (1 - oos_share) * len(inside) / len(outside)
     wrong = (a & ~inside.right).sum() + weight * b.sum()
     return float(wrong / max(a.sum() + weight * b.sum(), 1))
@@ -111,30 +114,29 @@ def test_without_out_of_scope_rows_a_floor_stands_in_for_them() -> None:
     decision = fit_decision(inside, None, risk=0.1)
     floor = decision.rule.in_scope_floor
     assert floor is not None
-    assert float((inside.in_scope < floor).mean()) == pytest.approx(0.02, abs=0.005)
+    assert float((inside.signals.in_scope < floor).mean()) == pytest.approx(0.02, abs=0.005)
     assert "no `oos` rows" in decision.note
 
 
 def test_a_surer_model_never_counts_against_an_answer() -> None:
     rng = np.random.default_rng(5)
     inside = traffic(rng, 600, in_scope=True)
-    misleading = HeldOut(
-        probability=inside.probability,
-        pair_probability=inside.pair_probability,
+    signals = replace(
+        inside.signals,
         in_scope=-3.0 * inside.right + rng.normal(size=600),  # higher where it is wrong
-        readable=inside.readable,
-        right=inside.right,
-        pair_right=inside.pair_right,
+        nearest_oos=inside.right + rng.normal(size=600),  # nearer where it is right
     )
-    weights = fit_decision(misleading, None, risk=0.1).rule.weights
+    weights = fit_decision(replace(inside, signals=signals), None, risk=0.1).rule.weights
     assert weights.in_scope == 0
+    assert weights.nearest_oos == 0
     assert weights.log_odds > 0
 
 
 def test_no_held_out_row_at_all_is_no_crash() -> None:
     nothing = np.empty(0)
     no_flags = np.empty(0, dtype=bool)
-    empty = HeldOut(nothing, nothing, nothing, no_flags, no_flags, no_flags)
+    signals = Signals(nothing, nothing, nothing, no_flags, nothing)
+    empty = HeldOut(signals, no_flags, no_flags)
     decision = fit_decision(empty, None)
     assert decision.point is None
     assert decision.curve == ()
@@ -152,6 +154,16 @@ def test_log_odds_are_bounded() -> None:
 
 
 def test_the_floor_keeps_out_what_the_score_would_let_in() -> None:
-    rule = DecisionRule(Weights(1, 0, 0, 0), threshold=0.5, in_scope_floor=0.0)
-    sure = rule.sure([0.9, 0.9, 0.4], [1.0, -1.0, 1.0], [True, True, True])
-    assert sure.tolist() == [True, False, False]
+    rule = DecisionRule(PLAIN, threshold=0.5, in_scope_floor=0.0)
+    probability = np.array([0.9, 0.9, 0.4])
+    signals = Signals(
+        probability, probability, np.array([1.0, -1.0, 1.0]), np.ones(3, dtype=bool), np.zeros(3)
+    )
+    assert rule.sure(signals).tolist() == [True, False, False]
+
+
+def test_one_of_two_is_never_less_likely_than_the_first() -> None:
+    rule = DecisionRule(PLAIN, threshold=0.5, pair_weights=Weights(0.0, 0.0, 0.0, 0.0, -3.0))
+    one = np.ones(1)
+    signals = Signals(0.9 * one, 0.95 * one, 0 * one, one.astype(bool), 0 * one)
+    assert rule.pair_chance(signals) == rule.chance(signals)

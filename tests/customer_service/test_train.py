@@ -60,9 +60,8 @@ def test_questions(tmp_path: Path) -> Path:
 
 def test_the_artefact_is_whole_and_holds_what_serving_needs(artifact: Path) -> None:
     manifest = verify(artifact, kind=KIND)
-    assert {"encoder/model.onnx", "heads.safetensors", "reference.safetensors"} <= set(
-        manifest.files
-    )
+    expected = {"encoder/model.onnx", "heads.safetensors", "reference.safetensors"}
+    assert expected | {"out_of_scope.safetensors"} <= set(manifest.files)
     assert not (artifact / "search_encoder").exists()
     decision = manifest.settings["decision"]
     assert set(decision) == {
@@ -85,6 +84,12 @@ def test_the_artefact_is_whole_and_holds_what_serving_needs(artifact: Path) -> N
 
 def test_out_of_scope_is_never_a_class(model: IntentModel) -> None:
     assert model.intents == ("greeting", "order_status", "refund", "talk_to_human")
+
+
+def test_a_question_like_a_known_one_out_of_scope_is_less_sure(model: IntentModel) -> None:
+    known, similar = model.understand(["recipe for banana bread", "where is my parcel"])
+    assert known.reading.chance < similar.reading.chance
+    assert not known.reading.sure
 
 
 def test_out_of_scope_rows_change_the_datas_digest(

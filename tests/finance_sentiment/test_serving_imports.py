@@ -33,6 +33,11 @@ def test_serving_needs_no_training_library(live_settings: Settings) -> None:
         "PATH": "",
     }
     done = subprocess.run(
-        [sys.executable, "-c", CODE], cwd=ROOT, capture_output=True, text=True, env=environment
+        [sys.executable, "-c", CODE],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
     assert done.stdout.strip() == "[]", done.stderr[-2000:]

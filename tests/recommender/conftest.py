@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -112,11 +113,21 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(var_dir=tmp_path, threads=1, rate_limit="", max_body_bytes=2_000_000)
 
 
+@pytest.fixture(scope="session")
+def stock(
+    tmp_path_factory: pytest.TempPathFactory, model_folder: Path, shop_files: Files
+) -> Settings:
+    """A server's folder with the model live and the shop imported; copied, never changed."""
+    chosen = Settings(var_dir=tmp_path_factory.mktemp("stock"), threads=1)
+    Registry(chosen.models_dir, KIND).promote(model_folder)
+    run_import(chosen, items=shop_files.items, events=shop_files.events, now=Clock())
+    return chosen
+
+
 @pytest.fixture
-def stocked(settings: Settings, model_folder: Path, shop_files: Files, clock: Clock) -> Settings:
-    """The same with the model live and the shop imported."""
-    Registry(settings.models_dir, KIND).promote(model_folder)
-    run_import(settings, items=shop_files.items, events=shop_files.events, now=clock)
+def stocked(settings: Settings, stock: Settings) -> Settings:
+    """Settings of a server that has the made-up shop and its model."""
+    shutil.copytree(stock.var_dir, settings.var_dir, dirs_exist_ok=True)
     return settings
 
 

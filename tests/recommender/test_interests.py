@@ -65,8 +65,11 @@ def test_only_the_newest_events_are_looked_at() -> None:
 
 
 events = st.lists(
-    st.tuples(st.sampled_from("abc"), st.sampled_from(["view", "click", "purchase", "refund"]),
-              st.floats(0, 500)),
+    st.tuples(
+        st.sampled_from("abc"),
+        st.sampled_from(["view", "click", "purchase", "refund"]),
+        st.floats(0, 500),
+    ),
     max_size=20,
 )
 

@@ -30,7 +30,7 @@ def test_the_parts_add_up_to_the_score(ranker: Ranker) -> None:
 
 def test_a_higher_score_is_a_higher_probability(ranker: Ranker) -> None:
     found = ranker.probability(np.array([-1e9, -1.0, 0.0, 1.0, 1e9], dtype=np.float32))
-    assert (np.diff(found) > 0).all() and 0 <= found[0] and found[-1] <= 1
+    assert (np.diff(found) > 0).all() and found[0] >= 0 and found[-1] <= 1
 
 
 def test_parts_that_are_left_out_change_nothing(ranker: Ranker) -> None:

@@ -39,10 +39,12 @@ _TABLE_SEED = 20_261
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """`patience` in steps without a better validation score; at most `max_pairs` pairs an epoch."""
+    """`patience` in steps without a better validation score; at most `max_pairs` pairs an epoch.
+    Few pairs go in smaller batches, down to `smallest_batch`, so that an epoch has 20 steps."""
 
     epochs: int = 8
     batch_size: int = 256
+    smallest_batch: int = 32
     learning_rate: float = 3e-3
     scale_learning_rate: float = 1e-2
     weight_decay: float = 0.1
@@ -155,7 +157,8 @@ class _Run:
         frequency = np.zeros(1) if counts is None else (counts + 0.1) / len(pairs)
         self.log_frequency = torch.from_numpy(np.log(np.maximum(frequency, 1e-12))).float()
         used = min(len(pairs), config.max_pairs)
-        self.steps = max(1, math.ceil(used / config.batch_size))
+        self.batch_size = min(config.batch_size, max(config.smallest_batch, used // 20))
+        self.steps = max(1, math.ceil(used / self.batch_size))
         self.optimizer = torch.optim.AdamW(
             [
                 {
@@ -177,8 +180,8 @@ class _Run:
 
         order = self.rng.permutation(len(self.pairs))[: self.config.max_pairs]
         losses = []
-        for start in range(0, len(order), self.config.batch_size):
-            batch = order[start : start + self.config.batch_size]
+        for start in range(0, len(order), self.batch_size):
+            batch = order[start : start + self.batch_size]
             if len(batch) < 2:
                 continue
             loss = self._loss(batch)

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 IntArray = npt.NDArray[np.int64]
 
 TOP_LAYERS: Final = 2
-_MAX_TOKENS: Final = 64
-# Target texts run forwards and backwards in one tuning: two to four minutes on two cores.
-_MAX_TEXTS: Final = 12_000
+_MAX_TOKENS: Final = 48
+# Target texts run forwards and backwards in one tuning: one to two minutes on two cores.
+_MAX_TEXTS: Final = 6_000
 _EPOCHS: Final = 3
 _BATCH: Final = 64
 _LEARNING_RATE: Final = 5e-5
