@@ -1,8 +1,8 @@
 """How much memory does each server hold, and how soon is it ready?
 
-Run: python -m benchmarks.serving — after the demo has trained its models (`make demo` once), or
-with TREFOIL_VAR pointing at such a folder. Each server is started alone in a process of its own;
-ready is the first 200 from /readyz; memory is the resident set after 200 requests.
+Run: python -m benchmarks.serving. Models that are missing are trained on the sample data first, as
+the demo does. Each server is started alone in a process of its own; ready is the first 200 from
+/readyz; memory is the resident set after 200 requests.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import save, table, verdict
+from benchmarks.common import ROOT, save, table, verdict
+from services.demo.steps import import_missing, prepare_databases, sample_services, train_missing
 
 MAX_MEMORY_MB = 400
 MAX_START_SECONDS = 3.0
@@ -33,6 +34,7 @@ REQUESTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 
 def main() -> None:
+    prepare()
     results, rows, bars = {}, [], []
     for service, (path, body) in REQUESTS.items():
         runs = [measure(service, path, body) for _ in range(STARTS)]
@@ -53,6 +55,16 @@ def main() -> None:
             verdict(f"{service} resident, MB", result["memory_mb"], MAX_MEMORY_MB, at_least=False)
         )
     save("serving", {"services": results, "bars": bars})
+
+
+def prepare() -> None:
+    """Models, databases and sample content, as in the demo."""
+    services = sample_services(ROOT / "shared_data")
+    folder = services[0].settings.var_dir / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    train_missing(services)
+    prepare_databases(services, folder / "finance_sentiment.db")
+    import_missing(services)
 
 
 def measure(service: str, path: str, body: Mapping[str, Any]) -> dict[str, float]:
@@ -101,7 +113,7 @@ def wait_ready(process: subprocess.Popen[bytes], port: int, began: float) -> flo
                 return time.perf_counter() - began
         except OSError:
             time.sleep(0.01)
-    raise SystemExit("not ready after 60 s; were the models trained? Run `make demo` once.")
+    raise SystemExit("not ready after 60 s")
 
 
 def post(port: int, path: str, body: Mapping[str, Any]) -> None:

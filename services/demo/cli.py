@@ -59,10 +59,10 @@ def demo(replay_port: int, hours_per_minute: float) -> None:
         with Processes(folder) as running:
             for service in services:
                 running.start(service.command, [service.command, "serve"])
+            running.wait_until_ready({s.command: f"{s.url}/readyz" for s in services})
             _start_news_and_workers(
                 running, data / "finance_sentiment", folder, replay_port, hours_per_minute
             )
-            running.wait_until_ready({s.command: f"{s.url}/readyz" for s in services})
             _announce([s.url for s in services], folder)
             while True:
                 running.check()
