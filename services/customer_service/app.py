@@ -7,11 +7,14 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from fastapi import FastAPI
 from prometheus_client import Counter
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
 
 from core.artifacts import Registry, Version
 from core.db.engine import make_engine, ping, session_factory
@@ -21,6 +24,7 @@ from core.errors import NotReady, TrefoilError
 from core.inference.slot import ModelSlot
 from core.web import Check
 from core.web import create_app as create_web_app
+from core.web.app import Lifespan
 from services.customer_service.admin import Admin, searcher_of
 from services.customer_service.api import router
 from services.customer_service.content import ContentStore
@@ -36,6 +40,38 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """What the service is made of, from the start of the process to its end."""
+
+    engine: Engine
+    readers: sessionmaker[Session]
+    content: ContentStore
+    conversations: ConversationStore
+    live: Live
+    models: ModelSlot[IntentModel]
+
+    @classmethod
+    def choose(cls, settings: Settings) -> _Parts:
+        engine = make_engine(settings.database_url)
+        sessions, readers = session_factory(engine), session_factory(engine, read_only=True)
+        content = ContentStore(sessions, readers)
+
+        def load(version: Version) -> IntentModel:
+            return IntentModel.load(version.path, threads=settings.threads)
+
+        return cls(
+            engine=engine,
+            readers=readers,
+            content=content,
+            conversations=ConversationStore(sessions, readers),
+            live=Live(content),
+            models=ModelSlot(
+                Registry(settings.models_dir, KIND), load, interval=settings.refresh_seconds
+            ),
+        )
+
+
 def create_app(
     settings: Settings | None = None,
     *,
@@ -43,44 +79,42 @@ def create_app(
 ) -> FastAPI:
     """The service's app. It answers as soon as a model is live and refuses politely until then."""
     settings = settings or Settings()
-    engine = make_engine(settings.database_url)
-    sessions, readers = session_factory(engine), session_factory(engine, read_only=True)
-    content = ContentStore(sessions, readers)
-    conversations = ConversationStore(sessions, readers)
-    live = Live(content)
-    registry = Registry(settings.models_dir, KIND)
+    parts = _Parts.choose(settings)
 
-    def load(version: Version) -> IntentModel:
-        return IntentModel.load(version.path, threads=settings.threads)
+    def ready() -> Sequence[Check]:
+        return [_model_check(parts.models), _database_check(parts.engine)]
 
-    models = ModelSlot(registry, load, interval=settings.refresh_seconds)
+    return create_web_app(
+        "Trefoil customer service",
+        settings=settings,
+        router=router,
+        lifespan=_lifespan(parts, settings, now),
+        ready=ready,
+        keys=StoredKeys(parts.readers, api_keys),
+    )
 
+
+def _lifespan(parts: _Parts, settings: Settings, now: Callable[[], datetime]) -> Lifespan:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(ensure_current, engine, MIGRATIONS, command=settings.command)
+        await asyncio.to_thread(ensure_current, parts.engine, MIGRATIONS, command=settings.command)
         reader = Reader(cache_texts=settings.cache_texts, max_queue=settings.max_queue)
-        turns = Counter(
-            "trefoil_customer_service_turns",
-            "Messages answered, by what was done.",
-            ("action",),
-            registry=app.state.metrics.registry,
-        )
-        app.state.conversations = conversations
-        app.state.admin = Admin(content, live, models, now)
+        app.state.conversations = parts.conversations
+        app.state.admin = Admin(parts.content, parts.live, parts.models, now)
         app.state.replier = Replier(
-            models=models,
-            live=live,
+            models=parts.models,
+            live=parts.live,
             reader=reader,
-            conversations=conversations,
+            conversations=parts.conversations,
             now=now,
             default_locale=settings.default_locale,
             max_message_chars=settings.max_message_chars,
-            on_turn=lambda action: turns.labels(action).inc(),
+            on_turn=_turn_counter(app),
         )
-        await asyncio.to_thread(_refresh, models, live)
+        await asyncio.to_thread(_refresh, parts.models, parts.live)
         stopping = threading.Event()
         keeping_up = asyncio.create_task(
-            _keep_up(models, live, settings.refresh_seconds, stopping.is_set)
+            _keep_up(parts.models, parts.live, settings.refresh_seconds, stopping.is_set)
         )
         try:
             yield
@@ -90,19 +124,19 @@ def create_app(
             with suppress(asyncio.CancelledError):
                 await keeping_up
             await asyncio.to_thread(reader.stop)
-            engine.dispose()
+            parts.engine.dispose()
 
-    def ready() -> Sequence[Check]:
-        return [_model_check(models), _database_check(lambda: ping(engine))]
+    return lifespan
 
-    return create_web_app(
-        "Trefoil customer service",
-        settings=settings,
-        router=router,
-        lifespan=lifespan,
-        ready=ready,
-        keys=StoredKeys(readers, api_keys),
+
+def _turn_counter(app: FastAPI) -> Callable[[str], None]:
+    turns = Counter(
+        "trefoil_customer_service_turns",
+        "Messages answered, by what was done.",
+        ("action",),
+        registry=app.state.metrics.registry,
     )
+    return lambda action: turns.labels(action).inc()
 
 
 def _refresh(models: ModelSlot[IntentModel], live: Live) -> None:
@@ -132,9 +166,9 @@ def _model_check(models: ModelSlot[IntentModel]) -> Check:
         return Check("model", False, str(error))
 
 
-def _database_check(ask: Callable[[], None]) -> Check:
+def _database_check(engine: Engine) -> Check:
     try:
-        ask()
+        ping(engine)
     except TrefoilError:
         return Check("database", False, "does not answer")
     return Check("database", True)
