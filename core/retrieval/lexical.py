@@ -8,6 +8,7 @@ the last whole build and never see half of one.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from core.errors import ArtifactCorrupt, InvalidInput
 from core.retrieval.files import read_sealed, write_sealed
 from core.retrieval.ids import Hit, check_ids, check_top_k
 from core.text import word_tokens
+
+# On import it sets itself to DEBUG, and would tell every build of an index.
+logging.getLogger("bm25s").setLevel(logging.WARNING)
 
 LEXICAL_FILE = "lexical.json"
 _FORMAT = 1
