@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -28,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ArtifactCorrupt, ArtifactError, NotFound
+from core.files import written_whole
 from core.models import sha256_of
 
 MANIFEST = "manifest.json"
@@ -271,7 +271,8 @@ class Registry:
             ) from error
 
     def _write_state(self, state: Mapping[str, Any]) -> None:
-        _write_atomically(self.root / "active.json", json.dumps(state) + "\n")
+        with written_whole(self.root / "active.json") as file:
+            file.write(json.dumps(state) + "\n")
 
 
 def _refuse_foreign_folder(output: Path) -> None:
@@ -295,7 +296,8 @@ def _seal(folder: Path, manifest: Manifest) -> None:
     content = json.loads(json.dumps(content, allow_nan=False))
     content["seal"] = _seal_of(content)
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    _write_atomically(folder / MANIFEST, text + "\n")
+    with written_whole(folder / MANIFEST) as file:
+        file.write(text + "\n")
 
 
 def _seal_of(content: Mapping[str, Any]) -> str:
@@ -317,19 +319,6 @@ def _swap_in(source: Path, output: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
     else:
         source.rename(output)
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(aside).replace(path)
-    finally:
-        Path(aside).unlink(missing_ok=True)
 
 
 @contextmanager

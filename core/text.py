@@ -50,10 +50,16 @@ def normalize(text: str) -> str:
 
     Full-width letters become plain ones. Upper and lower case stay. Idempotent.
     """
-    text = _DROPPED.sub("", text)
+    text = without_hidden(text)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", _limit_marks(text))
     return " ".join(text.split())
+
+
+def without_hidden(text: str) -> str:
+    """Text without the characters that no reader sees: control characters, marks of direction and
+    of width zero, lone surrogates. White space and joiners stay."""
+    return _DROPPED.sub("", text)
 
 
 def _limit_marks(text: str) -> str:
@@ -255,7 +261,7 @@ def chunk_markdown(text: str, max_chars: int = 700) -> list[Chunk]:
     if max_chars < 1:
         raise ValueError(f"max_chars must be at least 1, was: {max_chars}")
     chunks: list[Chunk] = []
-    for path, blocks in _sections(_DROPPED.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))):
+    for path, blocks in _sections(without_hidden(text.replace("\r\n", "\n").replace("\r", "\n"))):
         chunks.extend(Chunk(path, body) for body in _pack(blocks, max_chars))
     return chunks
 

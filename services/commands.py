@@ -7,11 +7,9 @@ models are named as "module:attribute" and loaded when their command runs.
 from __future__ import annotations
 
 import json
-import os
 import signal
-import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,7 +35,7 @@ def service_group(
     app: str,
     kind: str,
     migrations: str,
-    worker: str | None = None,
+    worker: str,
 ) -> click.Group:
     """The group `trefoil <name>` with serve, worker, db and keys.
 
@@ -46,8 +44,7 @@ def service_group(
     """
     group = click.Group(name, help=help)
     group.add_command(_serve_command(name, settings, app))
-    if worker is not None:
-        group.add_command(_worker_command(name, settings, worker))
+    group.add_command(_worker_command(name, settings, worker))
     group.add_command(_db_group(name, settings, migrations))
     group.add_command(_keys_group(name, settings, migrations))
     return group
@@ -97,19 +94,43 @@ def model_option(function: Function) -> Function:
     return click.option("--model", type=kind, required=True, help="An artefact folder.")(function)
 
 
+def new_file(*names: str, help: str, required: bool = True) -> Callable[[Function], Function]:
+    """An option that names a file to write; one that is there is replaced."""
+    kind = click.Path(path_type=Path, dir_okay=False)
+    return click.option(*names, type=kind, required=required, help=help)
+
+
+def json_option(function: Function) -> Function:
+    """--json FILE (`json_path`), where a command's figures go."""
+    return new_file("--json", "json_path", help="Where the figures go.")(function)
+
+
+def csv_option(function: Function) -> Function:
+    """--output FILE of a `predict`."""
+    return new_file("--output", help="The CSV to write.")(function)
+
+
+def say_trained(figures: Iterable[str], output: Path) -> None:
+    """The last lines of a `train`: what was measured, and how the model goes live."""
+    for line in figures:
+        click.echo(line)
+    click.echo(f"{output}: done. Make it live with: trefoil models promote {output}")
+
+
+def save_figures(path: Path, figures: Mapping[str, Any], summary: Iterable[str]) -> None:
+    """The end of an `evaluate`: the JSON on disk, its summary on the terminal."""
+    write_json(path, figures)
+    for line in summary:
+        click.echo(line)
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write `content` aside and rename it; NaN is refused, since JSON has none."""
+    from core.files import written_whole
+
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    path = path.absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(aside).chmod(0o644)
-        Path(aside).replace(path)
-    finally:
-        Path(aside).unlink(missing_ok=True)
+    with written_whole(path) as file:
+        file.write(text)
 
 
 def progress() -> Any:

@@ -9,7 +9,7 @@ import click
 
 from services.commands import load
 
-# kind in the manifest → settings class, and where its headline figure stands in the metrics
+# kind in the manifest → settings class of its service
 _KINDS = {
     "customer_service": "services.customer_service.settings:Settings",
     "finance_sentiment": "services.finance_sentiment.settings:Settings",

@@ -2,7 +2,8 @@
 
 A server polls the registry's small state file. When another version is live it is loaded beside
 the present one and then takes its place in one assignment: requests that began with the old model
-finish with it, and no request waits.
+finish with it, and no request waits. A version whose files are wrong is not tried again: versions
+never change. One that something else kept from loading (the database, the disk) is.
 """
 
 from __future__ import annotations
@@ -11,13 +12,26 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from core.artifacts import Registry, Version
-from core.errors import NotReady, TrefoilError
+from core.errors import ArtifactError, ModelError, NotFound, NotReady, TrefoilError
 
 Model = TypeVar("Model")
+# Seconds to the second try; each wait is twice the one before, up to the longest.
+FIRST_WAIT = 1.0
+LONGEST_WAIT = 60.0
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """A version that could not be loaded; `next_try` is a moment of the clock, inf for never."""
+
+    number: int
+    wait: float
+    next_try: float
 
 
 class ModelSlot(Generic[Model]):
@@ -47,13 +61,20 @@ class ModelSlot(Generic[Model]):
         self._clock = clock
         self._lock = threading.Lock()
         self._held: tuple[int, Model] | None = None
-        self._failed: int | None = None
+        self._failure: _Failure | None = None
         self._told: tuple[int | None, str] | None = None
         self._next_look = float("-inf")
 
     def current(self) -> Model:
-        """The live model. NotReady, with the mend, where none was ever promoted."""
-        held = self._held
+        """The live model. NotReady, with the mend, where there is none or it cannot be loaded."""
+        held, failure = self._held, self._failure
+        if held is None and failure is not None:
+            raise NotReady(
+                f"version {failure.number} of the {self._registry.kind} model is live but cannot "
+                "be loaded",
+                mend="The log says why. To go on: trefoil models promote DIR, with another model.",
+                retry_after=5.0,
+            )
         if held is None:
             raise NotReady(
                 f"no {self._registry.kind} model is live",
@@ -66,7 +87,8 @@ class ModelSlot(Generic[Model]):
     def refresh(self) -> bool:
         """Load the live version if it is another one. True when the model changed.
 
-        A version that cannot be loaded is told in the log once; the present model goes on.
+        A version that cannot be loaded is told in the log once for each reason; the present model
+        goes on.
         """
         if self._clock() < self._next_look or not self._lock.acquire(blocking=False):
             return False
@@ -83,14 +105,16 @@ class ModelSlot(Generic[Model]):
         version: Version | None = None
         try:
             version = self._registry.active()
-            if version is None or version.number in (held and held[0], self._failed):
+            if version is None or version.number == (held and held[0]) or self._waits_for(version):
                 return False
             model = self._load(version)
         except Exception as error:  # whatever is wrong with the new one, the present one goes on
+            if version is not None:
+                self._remember(version.number, error)
             self._tell_once(version, error)
             return False
         self._held = (version.number, model)
-        self._failed, self._told = None, None
+        self._failure, self._told = None, None
         if held is not None:
             self._leaving.append((self._clock() + self._grace, held[1]))
         return True
@@ -102,15 +126,39 @@ class ModelSlot(Generic[Model]):
         for model in expired:
             self._retire(model)
 
+    def _waits_for(self, version: Version) -> bool:
+        failure = self._failure
+        return (
+            failure is not None
+            and failure.number == version.number
+            and self._clock() < failure.next_try
+        )
+
+    def _remember(self, number: int, error: Exception) -> None:
+        before = self._failure
+        wait = FIRST_WAIT
+        if before is not None and before.number == number:
+            wait = min(2 * before.wait, LONGEST_WAIT)
+        next_try = float("inf") if _is_final(error) else self._clock() + wait
+        self._failure = _Failure(number, wait, next_try)
+
     def _tell_once(self, version: Version | None, error: Exception) -> None:
-        self._failed = version.number if version else None
+        number = version.number if version else None
         foreseen = isinstance(error, TrefoilError)
         reason = str(error) if foreseen else repr(error)
-        if (self._failed, reason) != self._told:
+        if (number, reason) != self._told:
             _log.error(
                 "the live %s model cannot be loaded: %s",
                 self._registry.kind,
                 reason,
                 exc_info=None if foreseen else error,
             )
-        self._told = self._failed, reason
+        self._told = number, reason
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether the version itself is at fault, as far as can be told: its files are there, and
+    wrong."""
+    if isinstance(error.__cause__, OSError):
+        return False  # the disk did not give them
+    return isinstance(error, ModelError | ArtifactError | NotFound)

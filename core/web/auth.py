@@ -115,7 +115,7 @@ class Authenticator:
         if not self._open_here and not await self._keys_in_use():
             raise SettingsError(
                 f"without API keys a server listens on 127.0.0.1 only, was asked for {host}",
-                mend=f"Make a key first: {command} keys create NAME.",
+                mend=f"Make a key first: {command} keys create NAME --scope '*'.",
             )
 
     async def _ask(self, presented: str) -> Caller | None:

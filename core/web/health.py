@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from core.errors import TrefoilError
 from core.web.errors import Problem, problem_response
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,15 @@ class Check:
     name: str
     ok: bool
     detail: str = ""
+
+
+def database_check(ask: Callable[[], None]) -> Check:
+    """Whether the database answers; `ask` (`core.db.engine.ping`) raises our own error if not."""
+    try:
+        ask()
+    except TrefoilError:
+        return Check("database", False, "does not answer")
+    return Check("database", True)
 
 
 # May block (a query): a plain function is run in a thread.

@@ -7,12 +7,15 @@ from pathlib import Path
 import click
 
 from services.commands import (
+    csv_option,
     existing_file,
+    json_option,
     model_option,
     progress,
+    save_figures,
+    say_trained,
     service_group,
     train_options,
-    write_json,
 )
 
 group = service_group(
@@ -22,6 +25,7 @@ group = service_group(
     app="services.customer_service.app:create_app",
     kind="customer_service",
     migrations="services.customer_service.migrations",
+    worker="services.customer_service.worker:run",
 )
 
 
@@ -67,9 +71,7 @@ def train_command(
         oos_share=oos_share,
         progress=progress(),
     )
-    for line in summary(manifest):
-        click.echo(line)
-    click.echo(f"{output}: done. Make it live with: trefoil models promote {output}")
+    say_trained(summary(manifest), output)
 
 
 @group.command(
@@ -79,21 +81,13 @@ def train_command(
 )
 @model_option
 @existing_file("--data", help="CSV, JSONL, YAML or Parquet with text and intent.")
-@click.option(
-    "--json",
-    "output",
-    required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Where the figures go.",
-)
-def evaluate_command(model: Path, data: Path, output: Path) -> None:
+@json_option
+def evaluate_command(model: Path, data: Path, json_path: Path) -> None:
     from services.customer_service.measure import evaluate, summary
     from services.customer_service.understanding import IntentModel
 
     report = evaluate(IntentModel.load(model), data)
-    write_json(output, report)
-    for line in summary(report):
-        click.echo(line)
+    save_figures(json_path, report, summary(report))
 
 
 @group.command(
@@ -103,12 +97,7 @@ def evaluate_command(model: Path, data: Path, output: Path) -> None:
 )
 @model_option
 @existing_file("--input", "texts", help="CSV, JSONL, YAML or Parquet with text.")
-@click.option(
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The CSV to write.",
-)
+@csv_option
 def predict_command(model: Path, texts: Path, output: Path) -> None:
     from services.customer_service.measure import predict
     from services.customer_service.understanding import IntentModel

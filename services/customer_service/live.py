@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +24,7 @@ from core.inference.encoder import UNKNOWN_LIMIT, TextEncoder
 from core.progress import SILENT, Progress
 from services.customer_service.answers import AnswerBook
 from services.customer_service.articles import passages_of
-from services.customer_service.content import ContentStore, FloatArray, Taught
+from services.customer_service.content import ContentStore, Taught
 from services.customer_service.contrast import CONTRAST
 from services.customer_service.knowledge import Knowledge, Vectors
 
@@ -74,9 +74,9 @@ class Live:
                 return False
             taught = self._store.read()
             texts = _texts(taught)
-            self._missing = self._unknown(texts, searcher)
+            self._missing = self._unread(texts, searcher)
             if searcher is not None and 0 < len(self._missing) <= _AT_ONCE:
-                self._encode(list(self._missing), searcher)
+                self._encode(self._missing, searcher)
             if self._missing and held.searcher is not None and held.version == taught.version:
                 # Only the encoder is new: the old one serves until the new one has read all.
                 return False
@@ -97,8 +97,7 @@ class Live:
             return False
         _log.info("reading passages", extra={"passages": len(self._missing)})
         with self._lock:
-            todo = list(self._missing)
-        portions = [todo[start : start + _CHUNK] for start in range(0, len(todo), _CHUNK)]
+            portions = portions_of(self._missing)
         for portion in progress.bar(portions, len(portions), "reading passages"):
             if stop():
                 return False
@@ -106,7 +105,7 @@ class Live:
         with self._lock:
             taught = self._store.read()
             texts = _texts(taught)
-            self._missing = self._unknown(texts, searcher)
+            self._missing = self._unread(texts, searcher)
             self._take(taught, texts, searcher)
         return True
 
@@ -115,20 +114,12 @@ class Live:
         knowledge = Knowledge(taught.articles, vectors)
         self._current = Copy(taught.version, taught.book, knowledge, searcher)
 
-    def _unknown(self, texts: dict[str, str], searcher: TextEncoder | None) -> dict[str, str]:
-        if searcher is None or len(texts) == len(CONTRAST):
-            return {}  # nobody to read them, or no article to compare them with
-        known = self._store.vectors(searcher.encoder_id, list(texts))
-        return {digest: text for digest, text in texts.items() if digest not in known}
+    def _unread(self, texts: Mapping[str, str], searcher: TextEncoder | None) -> dict[str, str]:
+        return {} if searcher is None else _unread(self._store, texts, searcher.encoder_id)
 
-    def _encode(self, digests: Sequence[str], searcher: TextEncoder) -> None:
-        some = {digest: self._missing[digest] for digest in digests if digest in self._missing}
-        if not some:
-            return
-        embeddings = searcher.encode(list(some.values())).embeddings
-        vectors: dict[str, FloatArray] = dict(zip(some, embeddings, strict=True))
-        self._store.put_vectors(searcher.encoder_id, vectors)
-        self._missing = {d: t for d, t in self._missing.items() if d not in vectors}
+    def _encode(self, texts: Mapping[str, str], searcher: TextEncoder) -> None:
+        read_texts(self._store, searcher, texts)
+        self._missing = {d: t for d, t in self._missing.items() if d not in texts}
 
     def _vectors(self, texts: dict[str, str], searcher: TextEncoder) -> Vectors | None:
         known = self._store.vectors(searcher.encoder_id, list(texts))
@@ -136,6 +127,33 @@ class Live:
             return None
         of = known | {t: known[d] for t, d in zip(CONTRAST, _CONTRAST_DIGESTS, strict=True)}
         return Vectors(searcher.encoder_id, searcher.dimensions, of, _readable(searcher))
+
+
+def unread_texts(store: ContentStore, encoder_id: str) -> dict[str, str]:
+    """Digest → text of all that search needs a vector for and this encoder has not read yet."""
+    return _unread(store, _texts(store.read()), encoder_id)
+
+
+def portions_of(texts: Mapping[str, str]) -> list[dict[str, str]]:
+    """As many as are read before anybody looks whether to stop."""
+    pairs = list(texts.items())
+    return [dict(pairs[start : start + _CHUNK]) for start in range(0, len(pairs), _CHUNK)]
+
+
+def read_texts(store: ContentStore, searcher: TextEncoder, texts: Mapping[str, str]) -> None:
+    """Store the vectors of the texts; those that another process has read meanwhile stay."""
+    known = store.vectors(searcher.encoder_id, list(texts))
+    new = {digest: text for digest, text in texts.items() if digest not in known}
+    if new:
+        embeddings = searcher.encode(list(new.values())).embeddings
+        store.put_vectors(searcher.encoder_id, dict(zip(new, embeddings, strict=True)))
+
+
+def _unread(store: ContentStore, texts: Mapping[str, str], encoder_id: str) -> dict[str, str]:
+    if len(texts) == len(CONTRAST):
+        return {}  # no article to compare them with
+    known = store.vectors(encoder_id, list(texts))
+    return {digest: text for digest, text in texts.items() if digest not in known}
 
 
 def _texts(taught: Taught) -> dict[str, str]:

@@ -10,7 +10,6 @@ articles or to a person, which needs the knowledge base and is not judged here.
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from core.evaluation.calibration import binary_ece
 from core.evaluation.classification import macro_f1, mcc
 from core.evaluation.intervals import bootstrap_statistic
 from core.evaluation.openset import auroc, recall_at_false_rejection
+from core.files import written_whole
 from core.text import language_of
 from services.customer_service.domain import NO_EVIDENCE, decide_by_intent, decide_unsure
 from services.customer_service.train import is_out_of_scope
@@ -127,17 +127,15 @@ def predict(model: IntentModel, texts: Path, output: Path) -> int:
     """
     rows = read_texts(texts)
     everything = dict.fromkeys(model.intents, False)
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["text", "intent", "confidence", "action"])
-    for row, understood in zip(rows, model.understand([r.text for r in rows]), strict=True):
-        best = understood.reading.ranked[0]
-        decision = decide_by_intent(understood.reading, everything) or decide_unsure(
-            understood.reading, everything, NO_EVIDENCE, None
-        )
-        writer.writerow([row.text, best.intent, f"{best.probability:.4f}", decision.action])
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(table.getvalue(), encoding="utf-8")
+    with written_whole(output) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["text", "intent", "confidence", "action"])
+        for row, understood in zip(rows, model.understand([r.text for r in rows]), strict=True):
+            best = understood.reading.ranked[0]
+            decision = decide_by_intent(understood.reading, everything) or decide_unsure(
+                understood.reading, everything, NO_EVIDENCE, None
+            )
+            writer.writerow([row.text, best.intent, f"{best.probability:.4f}", decision.action])
     return len(rows)
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, delete, exists, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.db.statements import insert_or_ignore
+from core.db.statements import insert_or_ignore, rows_changed
 from core.errors import NotFound
 from services.customer_service.domain import Action
 from services.customer_service.tables import conversations, turns
@@ -82,6 +83,13 @@ class ConversationStore:
     def add(self, turn: Turn, channel: str) -> dict[str, Any]:
         """Store the turn and give the answer to send: the turn's own, or the one that was stored
         first where the message was answered already."""
+        try:
+            return self._add(turn, channel)
+        except IntegrityError:
+            # The conversation was deleted between its own row and the turn's; it begins anew.
+            return self._add(turn, channel)
+
+    def _add(self, turn: Turn, channel: str) -> dict[str, Any]:
         with self._sessions.begin() as session:
             head = {
                 "conversation_id": turn.conversation_id,
@@ -119,6 +127,27 @@ class ConversationStore:
             turns=tuple(_turn(row) for row in page),
             next_cursor=int(page[-1].id) if len(rows) > limit else None,
         )
+
+    def delete_silent(self, since: datetime, at_most: int) -> int:
+        """Delete at most `at_most` conversations without a turn since then, oldest first, with
+        their turns; how many."""
+        heard = exists().where(
+            turns.c.conversation_id == conversations.c.conversation_id,
+            turns.c.created_at >= since,
+        )
+        key = conversations.c.conversation_id
+        silent = (
+            select(key)
+            .where(conversations.c.created_at < since, ~heard)
+            .order_by(conversations.c.created_at)
+            .limit(at_most)
+            # No turn can be added to a locked conversation; one that is being added to is left out.
+            .with_for_update(skip_locked=True)
+        )
+        with self._sessions.begin() as session:
+            found = session.scalars(silent).all()
+            # A turn that was stored just before the lock is seen now.
+            return rows_changed(session, delete(conversations).where(key.in_(found), ~heard))
 
 
 def _reply(session: Session, conversation_id: str, message_id: str) -> dict[str, Any] | None:

@@ -22,11 +22,12 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from core.db.tables import api_keys_table
+from core.db.tables import api_keys_table, leases_table
 from core.db.types import UtcDateTime
 
 metadata = MetaData()
 api_keys = api_keys_table(metadata)
+leases = leases_table(metadata)
 
 # SQLite counts up by itself only in a column declared INTEGER.
 _SERIAL = BigInteger().with_variant(Integer(), "sqlite")
@@ -90,6 +91,8 @@ conversations = Table(
     Column("channel", String(50), nullable=False),
     Column("locale", String(10), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # The oldest are looked through for those to delete.
+    Index("ix_conversations_created_at", "created_at"),
 )
 
 turns = Table(

@@ -116,7 +116,8 @@ def _start_news_and_workers(
         quiet=True,
     )
     running.start("finance-sentiment-worker", [command, "worker"])
-    running.start("recommender-worker", ["recommender", "worker"])
+    for other in ("customer-service", "recommender"):
+        running.start(f"{other}-worker", [other, "worker"])
 
 
 def _announce(urls: Sequence[str], logs: Path) -> None:

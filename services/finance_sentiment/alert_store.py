@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, insert, or_, select, update
+from sqlalchemy import Row, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from services.finance_sentiment.alerts import Alert, Baseline
-from services.finance_sentiment.paging import decode_cursor, encode_cursor
+from services.finance_sentiment.paging import newest_page
 from services.finance_sentiment.store import negative_story_ids
 from services.finance_sentiment.tables import alerts, baselines
 
@@ -102,16 +102,4 @@ def page_of_alerts(
     if firing is not None:
         ended = alerts.c.resolved_at
         query = query.where(ended.is_(None) if firing else ended.is_not(None))
-    if cursor:
-        moment, row_id = decode_cursor(cursor)
-        query = query.where(
-            or_(
-                alerts.c.started_at < moment,
-                and_(alerts.c.started_at == moment, alerts.c.id < row_id),
-            )
-        )
-    query = query.order_by(alerts.c.started_at.desc(), alerts.c.id.desc()).limit(limit + 1)
-    rows = list(session.execute(query))
-    page = rows[:limit]
-    more = len(rows) > limit
-    return page, encode_cursor(page[-1].started_at, page[-1].id) if more else None
+    return newest_page(session, query, (alerts.c.started_at, alerts.c.id), limit, cursor)

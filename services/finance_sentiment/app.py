@@ -8,19 +8,19 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 from fastapi import FastAPI
-from sqlalchemy import Engine
 
 from core.artifacts import Registry, Version
 from core.db.engine import make_engine, ping, session_factory
 from core.db.keys import StoredKeys
 from core.db.migrations import ensure_current
-from core.errors import NotReady, TrefoilError
+from core.errors import NotReady
 from core.inference.batching import Batcher
 from core.inference.cache import TextCache
 from core.inference.slot import ModelSlot
 from core.inference.tokenizer import Tokens
 from core.web import Check
 from core.web import create_app as create_web_app
+from core.web.health import database_check
 from services.finance_sentiment.api import Parts, make_router
 from services.finance_sentiment.domain import KIND, Label
 from services.finance_sentiment.labels import Labeler
@@ -59,7 +59,7 @@ def create_app(
             engine.dispose()
 
     def ready() -> list[Check]:
-        return [_database_check(engine), model.check()]
+        return [database_check(lambda: ping(engine)), model.check()]
 
     return create_web_app(
         "Trefoil news monitor",
@@ -69,14 +69,6 @@ def create_app(
         ready=ready,
         keys=StoredKeys(session_factory(engine, read_only=True), api_keys),
     )
-
-
-def _database_check(engine: Engine) -> Check:
-    try:
-        ping(engine)
-    except TrefoilError:
-        return Check("database", False, "does not answer")
-    return Check("database", True)
 
 
 class _Running:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from services.finance_sentiment.alerts import (
 )
 from services.finance_sentiment.counts import HOURS_A_WEEK, HourlyCounts
 from services.finance_sentiment.domain import hour_of
-from services.finance_sentiment.history import read_history
+from services.finance_sentiment.history import published, read_history
 from services.finance_sentiment.rules import Rule, apply_rules
 
 
@@ -43,15 +43,9 @@ def read_labelled(path: Path) -> list[tuple[datetime, str, str, str]]:
             found.append((story.published_at, story.topic, story.sentiment, name))
         return sorted(found)
     return sorted(
-        (_moment(path, s.published_at, s.line), s.topic, s.sentiment, s.story_id or str(s.line))
+        (published(path, s.published_at, s.line), s.topic, s.sentiment, s.story_id or str(s.line))
         for s in read_stories(path)
     )
-
-
-def _moment(path: Path, seconds: float, line: int) -> datetime:
-    if not 0 <= seconds <= 7_258_118_400:  # 1970 to 2200
-        raise DataError("`published_at`: expected a date from 1970 to 2200", path, line)
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def backtest(
@@ -84,6 +78,16 @@ def backtest(
         "threshold": None if walked.baseline is None else walked.baseline.threshold,
         "remark": _remark(walked.baseline is None),
     }
+
+
+def summary(result: Mapping[str, Any]) -> list[str]:
+    """A line or two about what `backtest` gave, for a terminal."""
+    promised = result["promised_false_alarms_per_week"]
+    line = (
+        f"{len(result['alerts'])} alerts in {result['weeks']:.1f} weeks of {result['stories']} "
+        f"stories (promised false alarms a week: {promised:g})"
+    )
+    return [line, *([result["remark"]] if result["remark"] else [])]
 
 
 def _remark(learning: bool) -> str | None:

@@ -9,12 +9,15 @@ from typing import Any
 import click
 
 from services.commands import (
+    csv_option,
     existing_file,
+    json_option,
     model_option,
     progress,
+    save_figures,
+    say_trained,
     service_group,
     train_options,
-    write_json,
 )
 
 NAME = "finance-sentiment"
@@ -38,7 +41,7 @@ group = service_group(
 @existing_file("--data", help="Columns text and any of sentiment and topic.")
 @train_options("accurate")
 def train_command(data: Path, output: Path, preset: str, base_model: str, seed: int) -> None:
-    from services.finance_sentiment.train import train
+    from services.finance_sentiment.train import summary, train
 
     manifest = train(
         data,
@@ -49,12 +52,7 @@ def train_command(data: Path, output: Path, preset: str, base_model: str, seed: 
         threads=_settings().threads,
         progress=progress(),
     )
-    for head, figures in manifest.metrics.items():
-        click.echo(
-            f"{head}: held-out accuracy {figures['accuracy']:.3f}, "
-            f"macro F1 {figures['macro_f1']:.3f} on {figures['rows']} rows"
-        )
-    click.echo(f"wrote {output}; make it live with: trefoil models promote {output}")
+    say_trained([f"held out: {line}" for line in summary(manifest.metrics)], output)
 
 
 @group.command(
@@ -64,19 +62,12 @@ def train_command(data: Path, output: Path, preset: str, base_model: str, seed: 
 )
 @model_option
 @existing_file("--data", help="Columns text and any of sentiment and topic.")
-@click.option("--json", "json_path", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@json_option
 def evaluate_command(model: Path, data: Path, json_path: Path) -> None:
-    from services.finance_sentiment.train import HEADS, evaluate
+    from services.finance_sentiment.train import evaluate, summary
 
-    result = evaluate(model, data, threads=_settings().threads, progress=progress())
-    write_json(json_path, result)
-    for head in HEADS:
-        if head in result and result[head]["accuracy"] is not None:
-            found = result[head]
-            click.echo(
-                f"{head}: accuracy {found['accuracy']:.3f}, macro F1 {found['macro_f1']:.3f}, "
-                f"weighted F1 {found['weighted_f1']:.3f}, ECE {found['ece']:.3f}"
-            )
+    figures = evaluate(model, data, threads=_settings().threads, progress=progress())
+    save_figures(json_path, figures, summary(figures))
 
 
 @group.command(
@@ -85,12 +76,12 @@ def evaluate_command(model: Path, data: Path, json_path: Path) -> None:
 )
 @model_option
 @existing_file("--input", "texts", help="Column text.")
-@click.option("--output", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@csv_option
 def predict_command(model: Path, texts: Path, output: Path) -> None:
     from services.finance_sentiment.train import predict
 
     count = predict(model, texts, output, threads=_settings().threads, progress=progress())
-    click.echo(f"labelled {count} texts in {output}")
+    click.echo(f"{count} texts → {output}")
 
 
 @group.command(
@@ -107,11 +98,11 @@ def predict_command(model: Path, texts: Path, output: Path) -> None:
 )
 @existing_file("--rules", required=False, help="YAML rules that are watched as well.")
 @click.option("--seed", default=0, show_default=True, help="Of the simulation of the threshold.")
-@click.option("--json", "json_path", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@json_option
 def backtest_command(
     stories: Path, false_alarms_per_week: float, rules: Path | None, seed: int, json_path: Path
 ) -> None:
-    from services.finance_sentiment.backtest import backtest, read_labelled
+    from services.finance_sentiment.backtest import backtest, read_labelled, summary
     from services.finance_sentiment.rules import read_rules
 
     result = backtest(
@@ -120,13 +111,7 @@ def backtest_command(
         rules=read_rules(rules) if rules else (),
         seed=seed,
     )
-    write_json(json_path, result)
-    click.echo(
-        f"{len(result['alerts'])} alerts in {result['weeks']:.1f} weeks of {result['stories']} "
-        f"stories (promised false alarms a week: {false_alarms_per_week:g})"
-    )
-    if result["remark"]:
-        click.echo(result["remark"])
+    save_figures(json_path, result, summary(result))
 
 
 @group.command(

@@ -25,7 +25,6 @@ from services.finance_sentiment.stories import plain_text, shortened, web_addres
 MAX_TAGS = 25_000
 # Sum over all tags of the squared number of attributes: about a second of feedparser's time.
 _MAX_ATTRIBUTE_COST = 10_000_000
-_MAX_JSON_DEPTH = 60
 _TITLE_FROM_TEXT = 140
 _MAX_ID = 2_000
 

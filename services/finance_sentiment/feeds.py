@@ -12,7 +12,6 @@ from typing import Literal, Protocol
 
 from core.errors import FetchError, InvalidInput
 from core.net import Response
-from core.net.policy import redact
 from core.net.retry import retry_after
 from services.finance_sentiment.domain import Entry
 from services.finance_sentiment.feed_formats import parse_feed
@@ -84,11 +83,6 @@ def fetch_feed(client: Client, source: Source, *, now: datetime, max_entries: in
         _validator(response.headers.get("etag")),
         _validator(response.headers.get("last-modified")),
     )
-
-
-def shown(source: Source) -> str:
-    """The feed's address without what may be secret in it."""
-    return redact(source.url)
 
 
 def _conditional(source: Source) -> dict[str, str]:

@@ -17,6 +17,7 @@ from core.data.fields import choice_field, optional_number, optional_text, text_
 from core.data.records import SENTIMENTS
 from core.data.tables import Row, iterate_table
 from core.errors import DataError
+from core.files import written_whole
 from services.finance_sentiment.domain import GIVEN, MAX_SUMMARY, MAX_TITLE, Entry, Label
 from services.finance_sentiment.stories import plain_text, web_address
 
@@ -69,6 +70,13 @@ def rebased(stories: Sequence[PastStory], anchor: datetime) -> list[PastStory]:
     return [replace(story, published_at=story.published_at + shift) for story in stories]
 
 
+def published(path: Path, seconds: float, line: int) -> datetime:
+    """The moment of a `published_at` in Unix seconds; DataError outside of 1970 to 2200."""
+    if not _FIRST.timestamp() <= seconds <= _LAST.timestamp():
+        raise DataError("`published_at`: expected a date from 1970 to 2200", path, line)
+    return datetime.fromtimestamp(seconds, UTC)
+
+
 def _date_column(path: Path, row: Row) -> str:
     for column in _DATES:
         if column in row:
@@ -98,10 +106,7 @@ def _story(path: Path, row: Row, dated_by: str, anchor: datetime) -> PastStory:
 
 def _moment(path: Path, row: Row, dated_by: str, anchor: datetime) -> datetime:
     if dated_by == "published_at":
-        seconds = time_field(path, row, dated_by)
-        if not _FIRST.timestamp() <= seconds <= _LAST.timestamp():
-            raise DataError("`published_at`: expected a date from 1970 to 2200", path, row.line)
-        return datetime.fromtimestamp(seconds, UTC)
+        return published(path, time_field(path, row, dated_by), row.line)
     offset = optional_number(path, row, dated_by)
     if offset is None or not math.isfinite(offset) or not -_LONGEST_OFFSET <= offset <= 0:
         raise DataError(
@@ -113,7 +118,7 @@ def _moment(path: Path, row: Row, dated_by: str, anchor: datetime) -> datetime:
 def write_history(path: Path, stories: Sequence[PastStory]) -> None:
     """The stories as a file that `import --stories` and `backtest --stories` read."""
     columns = ("published_at", "topic", "sentiment", "title", "summary", "source", "url")
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with written_whole(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         for story in stories:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, case, func, insert, or_, select, text, update
+from sqlalchemy import Row, case, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from core.text import comparison_key
@@ -25,7 +25,7 @@ from services.finance_sentiment.domain import (
     publication,
     story_text,
 )
-from services.finance_sentiment.paging import decode_cursor, encode_cursor
+from services.finance_sentiment.paging import newest_page
 from services.finance_sentiment.stories import (
     TEXT_KEY_HOLDS,
     TEXT_PREFIX,
@@ -204,19 +204,7 @@ def page_of_stories(
 ) -> tuple[list[Row[Any]], str | None]:
     """A page, newest first, and the cursor of the next one (None after the last)."""
     query = select(stories).where(*_conditions(wanted))
-    if cursor:
-        moment, row_id = decode_cursor(cursor)
-        query = query.where(
-            or_(
-                stories.c.published_at < moment,
-                and_(stories.c.published_at == moment, stories.c.id < row_id),
-            )
-        )
-    query = query.order_by(stories.c.published_at.desc(), stories.c.id.desc()).limit(limit + 1)
-    rows = list(session.execute(query))
-    more = len(rows) > limit
-    page = rows[:limit]
-    return page, encode_cursor(page[-1].published_at, page[-1].id) if more else None
+    return newest_page(session, query, (stories.c.published_at, stories.c.id), limit, cursor)
 
 
 def _conditions(wanted: StoryFilter) -> list[Any]:

@@ -13,7 +13,7 @@ import re
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from core.text import comparison_key
+from core.text import comparison_key, without_hidden
 from services.finance_sentiment.domain import Entry, story_text
 
 TEXT_KEY_HOLDS = timedelta(hours=72)
@@ -22,11 +22,6 @@ TEXT_PREFIX = "text:"
 # Markup that is looked at; what follows is cut off before it can cost time.
 _MAX_MARKUP = 20_000
 _MAX_URL = 2_000
-# What no reader sees: control characters, soft hyphens, marks of width zero and of direction.
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060"
-    "\u2066-\u2069\ufeff\ud800-\udfff]"
-)
 _MARKUP = re.compile(r"<[A-Za-z/!?]|&(?:#\d|#[xX]|[A-Za-z])")
 _TAG = re.compile(r"<(?P<slash>/?)(?:(?P<name>[A-Za-z][A-Za-z0-9:-]{0,40})|[!?])")
 # Elements whose text nobody reads, with what ends them.
@@ -55,7 +50,7 @@ def plain_text(markup: str, max_chars: int) -> str:
         if not _MARKUP.search(text):
             break
         text = _without_tags(text)
-    return shortened(" ".join(_HIDDEN.sub("", text).split()), max_chars)
+    return shortened(" ".join(without_hidden(text).split()), max_chars)
 
 
 def shortened(text: str, max_chars: int) -> str:

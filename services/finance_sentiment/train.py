@@ -8,8 +8,6 @@ predict    the served path on a file of texts → one row a text
 from __future__ import annotations
 
 import csv
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from core.data.records import LabeledText
 from core.evaluation.calibration import ece
 from core.evaluation.classification import accuracy, macro_f1, per_class_report, weighted_f1
 from core.evaluation.intervals import bootstrap_statistic, clopper_pearson_upper
+from core.files import written_whole
 from core.models import BUNDLED
 from core.progress import SILENT, Progress
 from core.text import language_of
@@ -37,7 +36,10 @@ COLUMNS = (
 # this certainty.
 UNREADABLE_RISK = 0.35
 UNREADABLE_LEVEL = 0.9
-METRICS = ("accuracy", "macro_f1", "weighted_f1", "ece")
+# Key in the JSON → what a terminal shows.
+METRICS = {
+    "accuracy": "accuracy", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "ece": "ECE",
+}  # fmt: skip
 _BATCH = 64
 _RESAMPLES = 400
 
@@ -239,6 +241,21 @@ def _nothing(rows: int) -> dict[str, Any]:
     return {"rows": rows, **named, "classes": {}}
 
 
+def summary(figures: Mapping[str, Any]) -> list[str]:
+    """A line for each head with figures (of a manifest or of `evaluate`), for a terminal."""
+    lines = []
+    for head in HEADS:
+        found = figures.get(head, {})
+        shown = [
+            f"{words} {found[name]:.3f}"
+            for name, words in METRICS.items()
+            if found.get(name) is not None
+        ]
+        if shown:
+            lines.append(f"{head}, {found['rows']} rows: {', '.join(shown)}")
+    return lines
+
+
 # --- predict -----------------------------------------------------------------------------------
 
 
@@ -250,13 +267,14 @@ def predict(
     rows = read_texts(texts)
     labeler = Labeler.load(model, threads=threads)
 
-    def lines() -> Iterable[list[str]]:
+    with written_whole(output) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
         for part in progress.bar(_batches(rows), _batch_count(rows), "labelling"):
             found = labeler.label([row.text for row in part])
-            for row, label in zip(part, found, strict=True):
-                yield [row.text, *_cells(label)]
-
-    _write_csv(output, lines())
+            writer.writerows(
+                [row.text, *_cells(label)] for row, label in zip(part, found, strict=True)
+            )
     return len(rows)
 
 
@@ -264,22 +282,6 @@ def _cells(label: Label) -> list[str]:
     fields = label_fields(label)
     values = [fields[column] for column in COLUMNS[1:]]
     return ["" if v is None else f"{v:.6f}" if isinstance(v, float) else str(v) for v in values]
-
-
-def _write_csv(path: Path, lines: Iterable[list[str]]) -> None:
-    """Aside first, then renamed: a half-written file never carries the name."""
-    path = path.absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows(lines)
-        Path(aside).chmod(0o644)
-        Path(aside).replace(path)
-    finally:
-        Path(aside).unlink(missing_ok=True)
 
 
 def _batches(rows: Sequence[LabeledText]) -> Iterable[Sequence[LabeledText]]:

@@ -1,29 +1,21 @@
 """Which work is done on which clock? A process of its own, never inside the web process.
 
-Three fixed ticks: fetch, label, evaluate. What is due stands in the database; a tick that finds
-nothing costs one query. A tick that fails is logged and comes again: no failure ends the worker.
+Three fixed ticks: fetch, label, evaluate. What is due stands in the database; monitor.py does it.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 import random
-import socket
-import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import Event
-
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
 
 from core.artifacts import Registry
 from core.db.engine import make_engine, session_factory
 from core.db.migrations import ensure_current
-from core.errors import NotReady, TrefoilError
+from core.errors import NotReady
 from core.inference.slot import ModelSlot
 from core.net import FetchPolicy, GuardedClient
+from core.schedule import Tick, owner_name, run_ticks
 from core.web.logs import configure_logging
 from services.finance_sentiment.domain import KIND
 from services.finance_sentiment.labels import Labeler
@@ -33,14 +25,10 @@ from services.finance_sentiment.settings import Settings
 from services.finance_sentiment.sources import read_sources, save_sources
 from services.finance_sentiment.tables import MIGRATIONS
 
-logger = logging.getLogger("trefoil.finance_sentiment.worker")
-
 
 def run(settings: Settings, stop: Event, *, now: Clock = lambda: datetime.now(UTC)) -> None:
     """Work until `stop` is set. TrefoilError where it cannot start."""
     configure_logging(settings.log_level)
-    # APScheduler tells of every run; what matters is told by the ticks themselves.
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     rules = read_rules(settings.rules) if settings.rules else []
     engine = make_engine(settings.database_url)
     try:
@@ -58,8 +46,7 @@ def run(settings: Settings, stop: Event, *, now: Clock = lambda: datetime.now(UT
             user_agent="trefoil-news-monitor",
         )
         with GuardedClient(policy) as client:
-            owner = f"{socket.gethostname()[:80]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-            monitor = Monitor(sessions, settings, client, now, owner, random.Random(), rules)
+            monitor = Monitor(sessions, settings, client, now, owner_name(), random.Random(), rules)
             _work(monitor, settings, stop)
     finally:
         engine.dispose()
@@ -81,41 +68,13 @@ def _work(monitor: Monitor, settings: Settings, stop: Event) -> None:
             return
         monitor.label_pending(labeler.label, stop)
 
-    # One thread a tick, so that a slow feed does not hold up the labels.
-    scheduler = BackgroundScheduler(
-        executors={"default": ThreadPoolExecutor(3)},
-        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
-        timezone=UTC,
+    ticks = (
+        Tick("fetch", lambda: monitor.fetch_due(stop), settings.fetch_tick),
+        Tick("label", label, settings.label_tick),
+        Tick("evaluate", monitor.evaluate, settings.evaluate_tick),
     )
-    at_once = datetime.now(UTC)
-    for name, tick, seconds in (
-        ("fetch", lambda: monitor.fetch_due(stop), settings.fetch_tick),
-        ("label", label, settings.label_tick),
-        ("evaluate", monitor.evaluate, settings.evaluate_tick),
-    ):
-        scheduler.add_job(
-            _guarded(name, tick), "interval", seconds=seconds, id=name, next_run_time=at_once
-        )
-    scheduler.start()
-    logger.info("working", extra={"owner": monitor.owner})
     try:
-        stop.wait()
+        # One thread a tick, so that a slow feed does not hold up the labels.
+        run_ticks(ticks, stop, owner=monitor.owner, threads=len(ticks))
     finally:
-        stop.set()
-        scheduler.shutdown(wait=True)
         monitor.release()
-        logger.info("stopped")
-
-
-def _guarded(name: str, tick: Callable[[], object]) -> Callable[[], None]:
-    """The tick, with its failure in the log and not in the scheduler."""
-
-    def run_tick() -> None:
-        try:
-            tick()
-        except TrefoilError as error:
-            logger.error("the tick failed: %s", error, extra={"tick": name})
-        except Exception as error:
-            logger.error("the tick failed", exc_info=error, extra={"tick": name})
-
-    return run_tick

@@ -16,10 +16,11 @@ from core.artifacts import Registry, Version
 from core.db.engine import make_engine, ping, session_factory
 from core.db.keys import StoredKeys
 from core.db.migrations import ensure_current
-from core.errors import NotReady, TrefoilError
+from core.errors import NotReady
 from core.inference.slot import ModelSlot
 from core.web import Check
 from core.web import create_app as create_web_app
+from core.web.health import database_check
 from services.recommender.api import Parts, router
 from services.recommender.event_store import EventStore
 from services.recommender.live import Live
@@ -63,7 +64,7 @@ def create_app(
             engine.dispose()
 
     def ready() -> Sequence[Check]:
-        return [_database_check(lambda: ping(engine)), _model_check(models)]
+        return [database_check(lambda: ping(engine)), _model_check(models)]
 
     return create_web_app(
         "Trefoil recommender",
@@ -105,14 +106,6 @@ async def _poll(models: ModelSlot[Live], seconds: float) -> None:
         except Exception as error:
             # Whatever it is, the model in memory goes on answering, and the next look may work.
             _log.warning("cannot look for another model", exc_info=error)
-
-
-def _database_check(ask: Callable[[], None]) -> Check:
-    try:
-        ask()
-    except TrefoilError:
-        return Check("database", False, "does not answer")
-    return Check("database", True)
 
 
 def _model_check(models: ModelSlot[Live]) -> Check:

@@ -8,11 +8,13 @@ import click
 
 from services.commands import (
     existing_file,
+    json_option,
     model_option,
     progress,
+    save_figures,
+    say_trained,
     service_group,
     train_options,
-    write_json,
 )
 
 group = service_group(
@@ -50,9 +52,7 @@ def train_command(
         seed=seed,
         progress=progress(),
     )
-    for line in summary(metrics):
-        click.echo(line)
-    click.echo(f"{output}: done. Make it live with: trefoil models promote {output}")
+    say_trained(summary(metrics), output)
 
 
 @group.command(
@@ -65,18 +65,12 @@ def train_command(
 @existing_file("--items", help=f"CSV, JSONL or Parquet: {_ITEMS}")
 @existing_file("--history", help="What was known at the time of ranking; columns of events.")
 @existing_file("--events", help="What came after; columns of events.")
-@click.option(
-    "--json",
-    "output",
-    required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Where the figures go.",
-)
+@json_option
 @click.option(
     "--allow-repeats", is_flag=True, help="Items that the history holds count and are ranked too."
 )
 def evaluate_command(
-    model: Path, items: Path, history: Path, events: Path, output: Path, allow_repeats: bool
+    model: Path, items: Path, history: Path, events: Path, json_path: Path, allow_repeats: bool
 ) -> None:
     from services.recommender.evaluate import evaluate
     from services.recommender.train import summary
@@ -84,9 +78,7 @@ def evaluate_command(
     figures = evaluate(
         model, items, history, events, allow_repeats=allow_repeats, progress=progress()
     )
-    write_json(output, figures)
-    for line in summary(figures):
-        click.echo(line)
+    save_figures(json_path, figures, summary(figures))
 
 
 @group.command(

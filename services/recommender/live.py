@@ -1,4 +1,4 @@
-"""What answers now: one version of the model with its encoder thread and its shelf.
+"""What answers now? One version of the model with its encoder thread and its shelf.
 
 A server holds one of these in a slot and swaps it as a whole, so a request never sees the vectors
 of one model with the weights of another.

@@ -27,7 +27,9 @@ IntArray = npt.NDArray[np.int64]
 @dataclass(frozen=True)
 class BagOfWords:
     """n texts in compressed form: text i holds `buckets[starts[i]:starts[i + 1]]` with `values`,
-    of unit length together (empty for a text without words)."""
+    of unit length together (empty for a text without words).
+
+    `buckets` (words,) below BUCKETS, `values` (words,), `starts` (n + 1,)."""
 
     buckets: IntArray
     values: FloatArray

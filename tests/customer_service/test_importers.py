@@ -45,7 +45,7 @@ def test_one_wrong_intent_does_not_keep_out_the_others(tmp_path: Path) -> None:
     [
         ("", "expected the sections"),
         ("- a\n- b", "expected the sections"),
-        ("intents: [a]", "`intents` must hold an entry by name"),
+        ("intents: [a]", "`intents`: expected entries by name, found list"),
         ("intents: {a: [", "not valid YAML"),
         (b"intents: {caf\xe9: {}}", "expected UTF-8"),
         ("a: !!python/object/apply:os.system ['true']", "not valid YAML"),

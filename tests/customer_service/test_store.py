@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, Table, delete, insert, select
+from sqlalchemy.orm import Session
 
 from core.db.engine import make_engine, session_factory
 from core.db.migrations import upgrade
 from core.errors import NotFound
-from services.customer_service import app, tables
+from services.customer_service import app, store, tables
 from services.customer_service.answers import Intent, Slot
 from services.customer_service.articles import make_article
 from services.customer_service.content import ContentStore
@@ -32,7 +36,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def store(engine: Engine) -> ConversationStore:
+def conversations(engine: Engine) -> ConversationStore:
     return ConversationStore(session_factory(engine), session_factory(engine, read_only=True))
 
 
@@ -41,7 +45,7 @@ def content(engine: Engine) -> ContentStore:
     return ContentStore(session_factory(engine), session_factory(engine, read_only=True))
 
 
-def turn(message_id: str, text: str = "Hi", conversation_id: str = "c") -> Turn:
+def turn(message_id: str, text: str = "Hi", conversation_id: str = "c", at: datetime = NOW) -> Turn:
     return Turn(
         conversation_id=conversation_id,
         message_id=message_id,
@@ -50,7 +54,7 @@ def turn(message_id: str, text: str = "Hi", conversation_id: str = "c") -> Turn:
         intent="greeting",
         locale="en",
         reply={"text": text, "slots": {"n": "1"}},
-        created_at=NOW,
+        created_at=at,
         needed_slots=("n",),
         metadata={"page": "/cart"},
     )
@@ -59,55 +63,57 @@ def turn(message_id: str, text: str = "Hi", conversation_id: str = "c") -> Turn:
 # --- conversations -----------------------------------------------------------------------------
 
 
-def test_a_turn_comes_back_as_it_was_stored(store: ConversationStore) -> None:
-    store.add(turn("m1"), "web")
-    found = store.conversation("c", limit=10, cursor=0)
+def test_a_turn_comes_back_as_it_was_stored(conversations: ConversationStore) -> None:
+    conversations.add(turn("m1"), "web")
+    found = conversations.conversation("c", limit=10, cursor=0)
     assert found.turns == (turn("m1"),)
     assert (found.channel, found.created_at, found.next_cursor) == ("web", NOW, None)
 
 
-def test_a_repeated_message_gets_the_stored_answer(store: ConversationStore) -> None:
-    first = store.add(turn("m1", "first"), "web")
-    second = store.add(turn("m1", "second"), "web")
+def test_a_repeated_message_gets_the_stored_answer(conversations: ConversationStore) -> None:
+    first = conversations.add(turn("m1", "first"), "web")
+    second = conversations.add(turn("m1", "second"), "web")
     assert first == second == {"text": "first", "slots": {"n": "1"}}
-    assert len(store.conversation("c", limit=10, cursor=0).turns) == 1
+    assert len(conversations.conversation("c", limit=10, cursor=0).turns) == 1
 
 
 def test_the_same_message_id_in_another_conversation_is_another_message(
-    store: ConversationStore,
+    conversations: ConversationStore,
 ) -> None:
-    store.add(turn("m1", "first"), "web")
-    assert store.add(turn("m1", "second", "d"), "web")["text"] == "second"
+    conversations.add(turn("m1", "first"), "web")
+    assert conversations.add(turn("m1", "second", "d"), "web")["text"] == "second"
 
 
 def test_of_messages_that_come_at_once_one_is_stored_and_all_get_its_answer(
-    store: ConversationStore,
+    conversations: ConversationStore,
 ) -> None:
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda n: store.add(turn("m1", str(n)), "web")["text"], range(8)))
+        answers = list(
+            pool.map(lambda n: conversations.add(turn("m1", str(n)), "web")["text"], range(8))
+        )
     assert len(set(answers)) == 1
-    assert len(store.conversation("c", limit=10, cursor=0).turns) == 1
+    assert len(conversations.conversation("c", limit=10, cursor=0).turns) == 1
 
 
 def test_what_came_before_is_the_latest_turn_and_this_messages_answer(
-    store: ConversationStore,
+    conversations: ConversationStore,
 ) -> None:
-    assert store.before("c", "m1").last is None
-    store.add(turn("m1", "first"), "web")
-    store.add(turn("m2", "second"), "web")
-    before = store.before("c", "m1")
+    assert conversations.before("c", "m1").last is None
+    conversations.add(turn("m1", "first"), "web")
+    conversations.add(turn("m2", "second"), "web")
+    before = conversations.before("c", "m1")
     assert before.answer is not None
     assert before.answer["text"] == "first"
     assert before.last == turn("m2", "second")
-    assert store.before("c", "m3").answer is None
+    assert conversations.before("c", "m3").answer is None
 
 
-def test_pages_follow_one_another_without_gap_or_repeat(store: ConversationStore) -> None:
+def test_pages_follow_one_another_without_gap_or_repeat(conversations: ConversationStore) -> None:
     for number in range(5):
-        store.add(turn(f"m{number}"), "web")
+        conversations.add(turn(f"m{number}"), "web")
     seen, cursor = [], 0
     while True:
-        page = store.conversation("c", limit=2, cursor=cursor)
+        page = conversations.conversation("c", limit=2, cursor=cursor)
         seen += [t.message_id for t in page.turns]
         if page.next_cursor is None:
             break
@@ -115,9 +121,77 @@ def test_pages_follow_one_another_without_gap_or_repeat(store: ConversationStore
     assert seen == ["m0", "m1", "m2", "m3", "m4"]
 
 
-def test_an_unknown_conversation_is_not_found(store: ConversationStore) -> None:
+def test_an_unknown_conversation_is_not_found(conversations: ConversationStore) -> None:
     with pytest.raises(NotFound):
-        store.conversation("nobody", limit=10, cursor=0)
+        conversations.conversation("nobody", limit=10, cursor=0)
+
+
+def test_a_conversation_is_deleted_with_its_turns_when_the_last_one_is_too_old(
+    conversations: ConversationStore, engine: Engine
+) -> None:
+    old, fresh = NOW - timedelta(days=9), NOW - timedelta(days=1)
+    conversations.add(turn("m1", conversation_id="silent", at=old), "web")
+    conversations.add(turn("m2", conversation_id="silent", at=old), "web")
+    conversations.add(turn("m1", conversation_id="taken up again", at=old), "web")
+    conversations.add(turn("m2", conversation_id="taken up again", at=fresh), "web")
+    conversations.add(turn("m1", conversation_id="new", at=fresh), "web")
+    since = NOW - timedelta(days=7)
+    assert conversations.delete_silent(since, 10) == 1
+    assert conversations.delete_silent(since, 10) == 0
+    with session_factory(engine)() as session:
+        left = session.scalars(select(tables.turns.c.conversation_id)).all()
+    assert sorted(left) == ["new", "taken up again", "taken up again"]
+
+
+def test_what_is_deleted_at_once_is_bounded_and_the_oldest_goes_first(
+    conversations: ConversationStore,
+) -> None:
+    for days in (8, 9, 10):
+        at = NOW - timedelta(days=days)
+        conversations.add(turn("m1", conversation_id=f"{days} days", at=at), "web")
+    since = NOW - timedelta(days=7)
+    assert conversations.delete_silent(since, 2) == 2
+    assert conversations.conversation("8 days", limit=1, cursor=0).turns
+    assert conversations.delete_silent(since, 2) == 1
+
+
+def test_a_conversation_that_is_taken_up_again_this_moment_is_left_alone(
+    conversations: ConversationStore, engine: Engine
+) -> None:
+    if engine.dialect.name == "sqlite":
+        pytest.skip("SQLite lets one write at a time")
+    conversations.add(turn("m1", at=NOW - timedelta(days=9)), "web")
+    with session_factory(engine).begin() as session:
+        session.execute(insert(tables.turns).values(store._values(turn("m2"))))
+        # The turn is not committed yet, so nobody else sees it.
+        assert conversations.delete_silent(NOW - timedelta(days=7), 10) == 0
+    assert len(conversations.conversation("c", limit=10, cursor=0).turns) == 2
+
+
+def test_a_repeated_message_of_a_deleted_conversation_is_a_new_one(
+    conversations: ConversationStore,
+) -> None:
+    conversations.add(turn("m1", "first"), "web")
+    conversations.delete_silent(NOW + timedelta(days=1), 10)
+    assert conversations.before("c", "m1").last is None
+    assert conversations.add(turn("m1", "second"), "web")["text"] == "second"
+
+
+def test_a_turn_whose_conversation_is_deleted_under_its_hands_is_stored(
+    conversations: ConversationStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert_or_ignore, deleted = store.insert_or_ignore, []
+
+    def delete_before_the_first_turn(session: Session, table: Table, values: Any) -> bool:
+        if table is tables.turns and not deleted:
+            deleted.append(session.execute(delete(tables.conversations)))
+        return insert_or_ignore(session, table, values)
+
+    conversations.add(turn("m1"), "web")
+    monkeypatch.setattr(store, "insert_or_ignore", delete_before_the_first_turn)
+    assert conversations.add(turn("m2", "second"), "web")["text"] == "second"
+    assert deleted
+    assert conversations.before("c", "m2").last == turn("m2", "second")
 
 
 # --- content -----------------------------------------------------------------------------------
@@ -180,13 +254,20 @@ def test_vectors_are_kept_for_each_encoder(content: ContentStore) -> None:
     assert content.vectors("other", ["d"]) == {}
 
 
-def test_the_migration_makes_the_tables_that_the_code_uses(engine: Engine) -> None:
-    from sqlalchemy import inspect
+def test_the_migrations_make_just_the_tables_of_the_code(engine: Engine) -> None:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, tables.metadata) == []
 
-    found = inspect(engine)
-    for table in tables.metadata.tables.values():
-        columns = {column["name"] for column in found.get_columns(table.name)}
-        assert columns == set(table.columns.keys()), table.name
+
+def test_what_an_earlier_version_stored_outlives_the_upgrade(database_url: str) -> None:
+    engine = make_engine(database_url)
+    upgrade(engine, app.MIGRATIONS, "0001")
+    conversations = ConversationStore(session_factory(engine), session_factory(engine))
+    conversations.add(turn("m1"), "web")
+    upgrade(engine, app.MIGRATIONS)
+    assert conversations.before("c", "m1").last == turn("m1")
+    engine.dispose()
 
 
 def test_the_migrations_folder_is_found() -> None:

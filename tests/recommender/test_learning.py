@@ -55,6 +55,10 @@ def test_the_fingerprint_changes_with_any_row() -> None:
     items, events = [Item("a", "a")], [Event("u", "a", "click", 1.0)]
     assert fingerprint(items, events) != fingerprint(items, [*events, events[0]])
     assert fingerprint(items, events) != fingerprint([Item("a", "b")], events)
+    tagged = [replace(items[0], tags=("new",)), *items[1:]]
+    assert fingerprint(items, events) != fingerprint(tagged, events), "the encoder reads tags"
+    moved = [replace(item, line=item.line + 7) for item in items]
+    assert fingerprint(items, events) == fingerprint(moved, events)
 
 
 # --- windows and pairs -------------------------------------------------------------------------

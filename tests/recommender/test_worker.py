@@ -21,18 +21,13 @@ from tests.recommender.conftest import AFTER, Clock, Database
 
 @pytest.fixture
 def worker(sqlite: Database, settings: Settings, clock: Clock) -> Worker:
-    return make_worker(sqlite, settings, clock, "me")
+    return make_worker(sqlite, settings, clock, threading.Event())
 
 
-def make_worker(database: Database, settings: Settings, clock: Clock, owner: str) -> Worker:
-    return Worker(
-        settings,
-        database.sessions,
-        database.readers,
-        owner=owner,
-        now=clock,
-        stop=threading.Event(),
-    )
+def make_worker(
+    database: Database, settings: Settings, clock: Clock, stop: threading.Event
+) -> Worker:
+    return Worker(settings, database.sessions, database.readers, owner="me", now=clock, stop=stop)
 
 
 def test_items_that_came_before_the_model_get_their_vectors(
@@ -69,9 +64,9 @@ def test_a_worker_that_is_told_to_stop_begins_nothing(
     sqlite: Database, settings: Settings, clock: Clock
 ) -> None:
     sqlite.events.add([NewEvent("1", "u", None, "a", "click", None, AFTER)], AFTER)
-    worker = make_worker(sqlite, settings, clock, "me")
-    worker._stop.set()
-    assert worker.fold() == 0
+    stop = threading.Event()
+    stop.set()
+    assert make_worker(sqlite, settings, clock, stop).fold() == 0
 
 
 def test_run_works_until_it_is_told_to_stop(stocked: Settings, clock: Clock) -> None:

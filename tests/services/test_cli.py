@@ -45,6 +45,7 @@ CONTRACT: dict[str, tuple[str, ...]] = {
         for service in ("customer-service", "finance-sentiment", "recommender")
         for command, options in {
             "serve": ("--host", "--port"),
+            "worker": (),
             "import": (),
             "db upgrade": (),
             "keys create": (),
@@ -52,9 +53,6 @@ CONTRACT: dict[str, tuple[str, ...]] = {
             "keys revoke": (),
         }.items()
     },
-    # The customer service has no scheduled work.
-    "finance-sentiment worker": (),
-    "recommender worker": (),
 }
 DEFAULT_PRESETS = {
     "customer-service": "fast",

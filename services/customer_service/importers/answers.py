@@ -68,7 +68,11 @@ def _parse(
 def _section(content: Mapping[Any, Any], name: str, path: Path) -> Mapping[Any, Any]:
     entries = content.get(name) or {}
     if not isinstance(entries, Mapping):
-        raise DataError(f"`{name}` must hold an entry by name", path)
+        raise DataError(
+            f"`{name}`: expected entries by name, found {type(entries).__name__}",
+            path,
+            mend="Write each as `name: {…}`, as in the README.",
+        )
     return entries
 
 

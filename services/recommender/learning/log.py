@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -102,11 +102,13 @@ def moment_of_share(log: EventLog, share: float) -> float:
 
 
 def fingerprint(items: Sequence[Item], events: Sequence[Event]) -> str:
-    """SHA-256 over both files' rows in order: the manifest's `data_sha256`."""
+    """SHA-256 over both files' rows in order: the manifest's `data_sha256`.
+
+    Every column that is read counts, those that nobody asked for do not.
+    """
     digest = hashlib.sha256()
-    for item in items:
-        digest.update(f"{item.item_id}\x1f{item.title}\x1f{item.description}\x1e".encode())
-    for event in events:
-        row = (event.user_id, event.item_id, event.event, event.timestamp, event.value)
-        digest.update(("\x1f".join(map(str, row)) + "\x1e").encode("utf-8", "replace"))
+    records: list[Item | Event] = [*items, *events]
+    for record in records:
+        row = [getattr(record, f.name) for f in fields(record) if f.name not in ("line", "extra")]
+        digest.update(f"{row!r}\n".encode("utf-8", "replace"))
     return digest.hexdigest()

@@ -185,7 +185,7 @@ def test_without_keys_a_server_elsewhere_refuses_to_start(
     make_app: Callable[..., FastAPI], settings: ServiceSettings, host: str
 ) -> None:
     app = make_app(settings=settings.replace(host=host))
-    with pytest.raises(SettingsError, match="keys create"), TestClient(app):
+    with pytest.raises(SettingsError, match=r"keys create NAME --scope"), TestClient(app):
         pass
 
 
