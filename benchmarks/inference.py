@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,7 @@ def main() -> None:
         export_base_encoder(Path(scratch) / "fp32")
         encoders, quality = prepare(Path(scratch))
         short, long = sample_texts()
-        speed = {name: measure(encode, short, long) for name, encode in encoders.items()}
-        report(speed, quality)
+        report(measure(encoders, short, long), quality)
 
 
 def prepare(scratch: Path) -> tuple[dict[str, Encode], dict[str, Any]]:
@@ -124,33 +123,41 @@ def check_int8(
     return quality, report.chosen == "int8"
 
 
-def measure(encode: Encode, short: Sequence[str], long: Sequence[str]) -> dict[str, Any]:
-    """p50 and p95 of one short text (ms) and texts a second by batch size."""
-    single = timings(lambda i: encode([short[i % len(short)]]), 200)
-    result: dict[str, Any] = {
-        "p50_ms": float(np.percentile(single, 50) * 1e3),
-        "p95_ms": float(np.percentile(single, 95) * 1e3),
-    }
+def measure(
+    encoders: Mapping[str, Encode], short: Sequence[str], long: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """p50 and p95 of one short text (ms) and texts a second by batch size, for each encoder.
+
+    They take turns on the same texts, so that a machine that slows down does so for all of them.
+    """
+    speed: dict[str, dict[str, float]] = {name: {} for name in encoders}
+    for name, single in take_turns(encoders, short, 1, 200).items():
+        speed[name]["p50_ms"] = float(np.percentile(single, 50) * 1e3)
+        speed[name]["p95_ms"] = float(np.percentile(single, 95) * 1e3)
     for kind, texts in (("short", short), ("128_tokens", long)):
         for batch in BATCHES:
-            repeats = max(3, (256 if kind == "short" else 48) // batch)
-            times = timings(lambda i: encode(slice_of(texts, i, batch)), repeats)  # noqa: B023
-            result[f"{kind}_{batch}"] = float(batch / np.median(times))
-    return result
+            repeats = max(7, (256 if kind == "short" else 64) // batch)
+            for name, times in take_turns(encoders, texts, batch, repeats).items():
+                speed[name][f"{kind}_{batch}"] = float(batch / np.median(times))
+    return speed
 
 
 def slice_of(texts: Sequence[str], number: int, size: int) -> list[str]:
     return [texts[(number * size + k) % len(texts)] for k in range(size)]
 
 
-def timings(call: Callable[[int], Any], repeats: int) -> list[float]:
-    for i in range(3):
-        call(i)
-    taken = []
-    for i in range(repeats):
-        start = time.perf_counter()
-        call(i)
-        taken.append(time.perf_counter() - start)
+def take_turns(
+    encoders: Mapping[str, Encode], texts: Sequence[str], batch: int, repeats: int
+) -> dict[str, list[float]]:
+    """Seconds of each run, after two that do not count."""
+    taken: dict[str, list[float]] = {name: [] for name in encoders}
+    for number in range(-2, repeats):
+        part = slice_of(texts, number, batch)
+        for name, encode in encoders.items():
+            start = time.perf_counter()
+            encode(part)
+            if number >= 0:
+                taken[name].append(time.perf_counter() - start)
     return taken
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +53,7 @@ def resolve_model(reference: str = BUNDLED, *, offline: bool = False) -> BaseMod
     Raises ModelNotFound (no such model, or no network), ModelRefused (remote code, no
     safetensors, no fast tokenizer, no revision), ModelCorrupt (broken or other files).
     """
-    # Not expanduser: a "~" that names nobody would raise.
-    folder = Path(os.path.expanduser(reference))  # noqa: PTH111
+    folder = _folder_named(reference)
     if reference == BUNDLED:
         return _inspect(reference, _bundled_folder(), "bundled", expected_sha256=BUNDLED_SHA256)
     if reference and folder.is_dir():
@@ -67,6 +65,13 @@ def resolve_model(reference: str = BUNDLED, *, offline: bool = False) -> BaseMod
         )
     path, revision = _download(reference, offline)
     return _inspect(reference, path, revision)
+
+
+def _folder_named(reference: str) -> Path:
+    try:
+        return Path(reference).expanduser()
+    except RuntimeError:  # a "~" that names nobody
+        return Path(reference)
 
 
 def sha256_of(path: Path) -> str:

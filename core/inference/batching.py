@@ -18,6 +18,7 @@ from core.errors import NotReady, Overloaded
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(eq=False)
@@ -113,10 +114,10 @@ class Batcher(Generic[Item, Result]):
                 raise RuntimeError(f"the model gave {len(results)} results for {len(batch)} items")
         except BaseException as error:  # it belongs to the callers, not to the thread
             for waiting in batch:
-                _settle(waiting, error=_deliverable(error))
+                _tell(waiting, waiting.future.set_exception, _deliverable(error))
             return
         for waiting, result in zip(batch, results, strict=True):
-            _settle(waiting, result=result)
+            _tell(waiting, waiting.future.set_result, result)
 
 
 def _deliverable(error: BaseException) -> Exception:
@@ -128,19 +129,14 @@ def _deliverable(error: BaseException) -> Exception:
     return failure
 
 
-def _settle(
-    waiting: _Waiting[Item, Result],
-    *,
-    result: Result | None = None,
-    error: Exception | None = None,
+def _tell(
+    waiting: _Waiting[Item, Result], settle: Callable[[Outcome], None], outcome: Outcome
 ) -> None:
+    """Settle the caller's future in the caller's loop: futures are not for other threads."""
+
     def deliver() -> None:
-        if waiting.future.done():  # cancelled meanwhile
-            return
-        if error is not None:
-            waiting.future.set_exception(error)
-        else:
-            waiting.future.set_result(result)  # type: ignore[arg-type]
+        if not waiting.future.done():  # else cancelled meanwhile
+            settle(outcome)
 
     try:
         waiting.loop.call_soon_threadsafe(deliver)

@@ -33,7 +33,6 @@ class EncoderConfig:
     base_model: str
     max_length: int
     precision: str = "fp32"
-    row_by_row: bool = False
 
     def save(self, folder: Path) -> None:
         """Write `encoder.json` into the folder."""
@@ -86,7 +85,7 @@ class TextEncoder:
         return cls(
             config,
             TextTokenizer(folder / "tokenizer.json", config.max_length),
-            OnnxSession(folder / "model.onnx", threads=threads, row_by_row=config.row_by_row),
+            OnnxSession(folder / "model.onnx", threads=threads),
         )
 
     @property

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from core.errors import ModelCorrupt
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
 
 # Characters looked at per token of the limit: no tokenizer we serve gives fewer tokens than one
 # per 16 characters of real text, and a megabyte must not reach the tokenizer.
@@ -52,9 +56,9 @@ class TextTokenizer:
         clean = [t[:limit].encode("utf-8", "replace").decode("utf-8") for t in texts]
         return [self._tokens(e) for e in self._tokenizer.encode_batch(clean)]
 
-    def _tokens(self, encoding: object) -> Tokens:
-        ids = np.asarray(encoding.ids, dtype=np.int64)  # type: ignore[attr-defined]
-        special = np.asarray(encoding.special_tokens_mask)  # type: ignore[attr-defined]
+    def _tokens(self, encoding: Encoding) -> Tokens:
+        ids = np.asarray(encoding.ids, dtype=np.int64)
+        special = np.asarray(encoding.special_tokens_mask)
         # Some tokenizers count the unknown token as special: what matters is who put it there.
         content = (special == 0) | (ids == self._unknown_id)
         if not content.any():

@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+_UNKNOWN = "[UNK]"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 _SENTENCES = (
     "where is my order and when will it arrive",
@@ -34,9 +35,9 @@ def tiny_base_model(folder: Path, sentences: Sequence[str] = _SENTENCES, *, seed
 
     folder.mkdir(parents=True, exist_ok=True)
     words = sorted({word for sentence in sentences for word in sentence.split()})
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *_LETTERS, *(f"##{c}" for c in _LETTERS), *words]
+    pieces = ["[PAD]", _UNKNOWN, "[CLS]", "[SEP]", *_LETTERS, *(f"##{c}" for c in _LETTERS), *words]
     vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))  # noqa: S106
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=_UNKNOWN))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.BertProcessing(

@@ -16,11 +16,14 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def sources(root: Path) -> dict[str, str]:
     """The text of every Python file of core and services, by its name below the root."""
-    return {
+    found = {
         path.relative_to(root).as_posix(): path.read_text(encoding="utf-8")
         for folder in ("core", "services")
         for path in sorted((root / folder).rglob("*.py"))
     }
+    # Without files every rule about them would hold.
+    assert {"core/errors.py", "services/cli.py"} <= set(found), f"no source files below {root}"
+    return found
 
 
 @pytest.fixture(scope="session")

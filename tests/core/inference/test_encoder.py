@@ -17,7 +17,6 @@ from core.errors import ModelCorrupt, ModelError, ModelNotFound
 from core.inference.encoder import UNKNOWN_LIMIT, Encoded, EncoderConfig, TextEncoder
 from core.inference.export import export_encoder, load_torch_encoder, pool
 from core.inference.onnx_session import OnnxSession, pad
-from core.inference.quantize import _quantise
 from core.models import resolve_model, sha256_of
 
 TEXTS = [
@@ -118,7 +117,7 @@ def test_the_exported_folder_holds_what_serving_needs_and_nothing_else(
     assert names == {"model.onnx", "tokenizer.json", "encoder.json"}
     assert EncoderConfig.load(exported.folder) == exported.config
     assert exported.config.encoder_id == sha256_of(exported.folder / "model.onnx")[:16]
-    assert (exported.config.precision, exported.config.row_by_row) == ("fp32", False)
+    assert exported.config.precision == "fp32"
 
 
 # --- shapes and order ----------------------------------------------------------------------------
@@ -169,35 +168,6 @@ def test_in_fp32_a_text_gives_the_same_row_alone_in_a_batch_and_beside_long_text
         np.testing.assert_allclose(beside, alone, atol=1e-5)
 
 
-@pytest.fixture(scope="module")
-def int8_path(exported: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("int8") / "model.onnx"
-    _quantise(exported.folder / "model.onnx", path, keep_touchy=False)
-    return path
-
-
-def largest_neighbour_effect(encoder: TextEncoder, session: OnnxSession) -> float:
-    tokens = [t.ids for t in encoder.tokenize(TEXTS)]
-    together = session.run(tokens)
-    alone = np.concatenate([session.run([ids]) for ids in tokens])
-    return float(np.abs(together - alone).max())
-
-
-def test_in_int8_a_text_runs_alone_so_that_neighbours_change_nothing(
-    encoder: TextEncoder, int8_path: Path
-) -> None:
-    session = OnnxSession(int8_path, threads=1, row_by_row=True)
-    assert largest_neighbour_effect(encoder, session) == 0
-
-
-def test_in_int8_neighbours_would_change_a_text_in_a_batch(
-    encoder: TextEncoder, int8_path: Path
-) -> None:
-    """Why int8 runs row by row; when this fails, it may run in batches."""
-    session = OnnxSession(int8_path, threads=1, row_by_row=False)
-    assert largest_neighbour_effect(encoder, session) > 1e-5
-
-
 # --- batches -------------------------------------------------------------------------------------
 
 
@@ -213,9 +183,7 @@ class CountingGraph:
 
 
 def run_counted(exported: SimpleNamespace, lengths: list[int]) -> tuple[CountingGraph, np.ndarray]:
-    session = OnnxSession(
-        exported.folder / "model.onnx", threads=1, row_by_row=False, max_batch_tokens=64
-    )
+    session = OnnxSession(exported.folder / "model.onnx", threads=1, max_batch_tokens=64)
     session._session = graph = CountingGraph()
     result = session.run([np.full(n, row) for row, n in enumerate(lengths)])
     return graph, result

@@ -91,7 +91,11 @@ def test_packings_that_were_not_asked_for_are_refused(
     assert site.asked[0][2]["accept-encoding"] == "gzip, deflate"
 
 
-@pytest.mark.parametrize("body", [b"not packed at all", gzip.compress(BOMB)[:20], b"\x1f\x8b"])
+@pytest.mark.parametrize(
+    "body",
+    [b"not packed at all", gzip.compress(BOMB)[:20], b"\x1f\x8b"],
+    ids=["not packed", "cut short", "a head alone"],
+)
 def test_a_broken_packing_is_a_fetch_error(client: GuardedClient, site: Any, body: bytes) -> None:
     site.answers["/odd"] = (200, {"Content-Encoding": "gzip"}, body)
     with pytest.raises(FetchError, match="packed as gzip"):

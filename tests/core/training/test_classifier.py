@@ -144,7 +144,7 @@ def test_where_int8_is_chosen_it_is_what_is_served_compared_with_and_judged(
     trained = train(shop_rows, "fast")
     assert trained.result.settings["precision"]["chosen"] == "int8"
     classifier = serve(trained)
-    assert classifier.encoder.config.row_by_row
+    assert classifier.encoder.config.precision == "int8"
     readable = [row.text for row in shop_rows if row.text.isascii()]
     in_int8, in_fp32 = (
         model.encoder.encode(readable).embeddings for model in (classifier, serve(trained_fast))
