@@ -14,7 +14,7 @@ demo: $(STAMP)  ## Train what is missing on the sample data, start all three ser
 	@exec $(BIN)/trefoil demo
 
 test: $(STAMP)  ## Install what is needed and run every test
-	@$(BIN)/python -m pytest --cov --cov-report=term
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term
 
 lint: $(STAMP)  ## Check style, types and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
