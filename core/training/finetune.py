@@ -83,8 +83,11 @@ def fine_tune(
     """
     import torch
 
+    from core.training.dropout import use_byte_dropout
+
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
+    use_byte_dropout(model)
     began = time.monotonic()
     run = _Run(model, pooling, sequences, labels, start, config, np.random.default_rng(seed))
     steps = config.epochs * math.ceil(len(fold.train) / config.batch_size)

@@ -40,7 +40,10 @@ group = service_group(
 )
 @existing_file("--data", help="Columns text and any of sentiment and topic.")
 @train_options("accurate")
-def train_command(data: Path, output: Path, preset: str, base_model: str, seed: int) -> None:
+@click.option("--epochs", type=click.IntRange(1, 100), help="Of the preset accurate.  [default: 5]")
+def train_command(
+    data: Path, output: Path, preset: str, base_model: str, seed: int, epochs: int | None
+) -> None:
     from services.finance_sentiment.train import summary, train
 
     manifest = train(
@@ -49,6 +52,7 @@ def train_command(data: Path, output: Path, preset: str, base_model: str, seed: 
         preset=preset,
         base_model=base_model,
         seed=seed,
+        epochs=epochs,
         threads=_settings().threads,
         progress=progress(),
     )
