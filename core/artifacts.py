@@ -19,6 +19,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -166,6 +167,22 @@ def verify(folder: Path, *, kind: str | None = None) -> Manifest:
             mend="Remove it, or train again.",
         )
     return manifest
+
+
+@contextmanager
+def verified_beside(folder: Path, *, kind: str | None = None) -> Iterator[Manifest]:
+    """The manifest at once, for the body to load the files while `verify` compares them.
+
+    The body has ended well only if the files are right: what is wrong with them is raised at its
+    end, also in the place of what the body raised because of them.
+    """
+    manifest = read_manifest(folder)
+    with ThreadPoolExecutor(1) as pool:
+        checked = pool.submit(verify, folder, kind=kind)
+        try:
+            yield manifest
+        finally:
+            checked.result()
 
 
 @dataclass(frozen=True)

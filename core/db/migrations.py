@@ -12,19 +12,23 @@ one that fails half-way leaves the database as it was.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, MetaData, inspect, text
 
 from core.db.engine import make_engine, raw_connection, session_factory, shown_url
 from core.errors import StorageError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+# Alembic is imported where something is to be upgraded: that takes a quarter of a second, and a
+# server that starts on the right tables needs none of it.
+_REVISION = re.compile(r"""^((?:down_)?revision)(?:: [^=]+)? = ["']([^"']+)["']""", re.MULTILINE)
 
 # Any number will do, as long as all of us take the same: "trefoil" in ASCII.
 _LOCK = int.from_bytes(b"trefoil", "big")
@@ -33,6 +37,9 @@ _MIGRATION_BUSY_MS = 120_000
 
 def upgrade(database: Engine | str, script_location: str | Path, revision: str = "head") -> None:
     """Bring the database to `revision`. StorageError where it is newer than this program."""
+    from alembic import command
+    from alembic.util import CommandError
+
     with _engine(database) as engine, _locked(engine) as connection:
         config = _config(script_location)
         config.attributes["connection"] = connection
@@ -46,14 +53,31 @@ def upgrade(database: Engine | str, script_location: str | Path, revision: str =
 def current(database: Engine | str) -> str | None:
     """The revision that the database is at, None for one that was never migrated."""
     with _engine(database) as engine, session_factory(engine, read_only=True)() as session:
-        found: str | None = MigrationContext.configure(session.connection()).get_current_revision()
-        return found
+        connection = session.connection()
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return None if found is None else str(found)
 
 
 def head(script_location: str | Path) -> str | None:
-    """The revision that this version of the program needs."""
-    needed: str | None = ScriptDirectory.from_config(_config(script_location)).get_current_head()
-    return needed
+    """The revision that this version of the program needs. StorageError where the scripts do not
+    form one line. They assign `revision` and `down_revision` as Alembic's own template does."""
+    revisions: set[str] = set()
+    replaced: set[str] = set()
+    for script in (Path(script_location) / "versions").glob("[!_]*.py"):
+        found = dict(_REVISION.findall(script.read_text(encoding="utf-8")))
+        if "revision" not in found:
+            raise StorageError(f"the migration {script} names no revision", mend="Add it.")
+        revisions.add(found["revision"])
+        replaced.add(found.get("down_revision", ""))
+    ends = sorted(revisions - replaced)
+    if len(ends) > 1:
+        raise StorageError(
+            f"the migrations in {script_location} end in {', '.join(ends)}, expected one end",
+            mend="Let one of them follow the other (down_revision).",
+        )
+    return ends[0] if ends else None
 
 
 def ensure_current(engine: Engine, script_location: str | Path, *, command: str) -> None:
@@ -89,6 +113,8 @@ def run_env(target_metadata: MetaData | None = None) -> None:
         return
     url = context.get_x_argument(as_dictionary=True).get("url")
     if not url:
+        from alembic.util import CommandError
+
         raise CommandError("name the database: alembic -x url=sqlite:///scratch.db …")
     with make_engine(url).begin() as own:
         _run(own, target_metadata)
@@ -109,6 +135,8 @@ def _run(connection: Connection, target_metadata: MetaData | None) -> None:
 
 
 def _config(script_location: str | Path) -> Config:
+    from alembic.config import Config
+
     config = Config()
     # Absolute, so that the working directory does not matter; a % would be read as a variable.
     location = str(Path(script_location).resolve()).replace("%", "%%")
@@ -154,6 +182,9 @@ def _check_references(connection: Connection) -> None:
 
 
 def _knows(script_location: str | Path, revision: str) -> bool:
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
     try:
         script = ScriptDirectory.from_config(_config(script_location)).get_revision(revision)
     except CommandError:
@@ -161,7 +192,7 @@ def _knows(script_location: str | Path, revision: str) -> bool:
     return script is not None
 
 
-def _unknown_revision(engine: Engine, error: CommandError) -> StorageError:
+def _unknown_revision(engine: Engine, error: Exception) -> StorageError:
     return StorageError(
         f"the database {shown_url(engine)} cannot be upgraded: {error}",
         mend="If a newer version of the program upgraded it before, install that one.",

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from core.artifacts import Manifest, read_manifest, verify
+from core.artifacts import Manifest, read_manifest, verified_beside
 from core.errors import ArtifactCorrupt
 from core.inference.classifier import Predictions, TextClassifier, load_reference
 from core.inference.encoder import Encoded, TextEncoder
@@ -69,8 +69,14 @@ class IntentModel:
 
     @classmethod
     def load(cls, folder: Path, *, threads: int = 2, check: bool = True) -> IntentModel:
-        """Load an artefact folder; with `check` every file is compared with the manifest first."""
-        manifest = verify(folder, kind=KIND) if check else read_manifest(folder)
+        """Load an artefact folder; with `check` every file is compared with the manifest."""
+        if not check:
+            return cls._of(folder, read_manifest(folder), threads)
+        with verified_beside(folder, kind=KIND) as manifest:
+            return cls._of(folder, manifest, threads)
+
+    @classmethod
+    def _of(cls, folder: Path, manifest: Manifest, threads: int) -> IntentModel:
         try:
             classifier = TextClassifier.load(
                 folder, manifest.settings["classifier"], threads=threads

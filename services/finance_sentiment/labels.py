@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.artifacts import Manifest, Version, verify
+from core.artifacts import Manifest, Version, verified_beside
 from core.inference.classifier import Predictions, TextClassifier
 from core.inference.tokenizer import Tokens
 from core.text import language_of, word_tokens
@@ -34,7 +34,8 @@ class Labeler:
     @classmethod
     def load(cls, folder: Path, *, threads: int = 2) -> Labeler:
         """The artefact in this folder, every file checked."""
-        return cls.from_manifest(folder, verify(folder, kind=KIND), threads=threads)
+        with verified_beside(folder, kind=KIND) as manifest:
+            return cls.from_manifest(folder, manifest, threads=threads)
 
     @classmethod
     def from_manifest(cls, folder: Path, manifest: Manifest, *, threads: int) -> Labeler:

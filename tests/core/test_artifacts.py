@@ -17,6 +17,7 @@ from core.artifacts import (
     Version,
     library_versions,
     read_manifest,
+    verified_beside,
     verify,
     write_artifact,
 )
@@ -182,6 +183,23 @@ def test_an_edited_file_is_named(write: Write) -> None:
     (folder / "heads.json").write_text("[]")
     with pytest.raises(ArtifactCorrupt, match=r"heads\.json was changed"):
         verify(folder)
+
+
+def test_what_is_wrong_with_the_files_comes_before_what_loading_them_said(write: Write) -> None:
+    folder = write()
+    with verified_beside(folder) as found:
+        assert found == verify(folder)
+    name = next(iter(found.files))
+    (folder / name).write_text("edited")
+    with pytest.raises(ArtifactCorrupt, match=name), verified_beside(folder):
+        raise KeyError("what is made of it is nonsense")
+    with pytest.raises(ArtifactCorrupt, match=name), verified_beside(folder):
+        pass  # it loaded all the same
+
+
+def test_what_loading_says_of_right_files_is_heard(write: Write) -> None:
+    with pytest.raises(KeyError, match="not in the manifest"), verified_beside(write()):
+        raise KeyError("not in the manifest")
 
 
 def test_a_missing_file_is_named(write: Write) -> None:

@@ -19,7 +19,8 @@ FIRST = '''
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0001", None
+revision = "0001"
+down_revision = None
 
 
 def upgrade():
@@ -38,7 +39,8 @@ SECOND = '''
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0002", "0001"
+revision = "0002"
+down_revision = "0001"
 
 
 def upgrade():
@@ -51,7 +53,8 @@ BROKEN = '''
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0003", "0002"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade():
@@ -80,6 +83,22 @@ def test_an_upgrade_brings_an_empty_database_to_the_head(engine: Engine, scripts
     assert current(engine) is None
     upgrade(engine, scripts)
     assert current(engine) == head(scripts) == "0002"
+
+
+def test_the_head_is_what_alembic_says_it_is(scripts: Path) -> None:
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory(str(scripts))
+    assert head(scripts) == script.get_current_head() == "0002"
+
+
+def test_migrations_that_do_not_form_one_line_are_told(scripts: Path) -> None:
+    (scripts / "versions" / "other.py").write_text(SECOND.replace("0002", "0009"))
+    with pytest.raises(StorageError, match="end in 0002, 0009, expected one end"):
+        head(scripts)
+    (scripts / "versions" / "other.py").write_text("x = 1")
+    with pytest.raises(StorageError, match=r"other\.py names no revision"):
+        head(scripts)
 
 
 def test_a_second_upgrade_changes_nothing(engine: Engine, scripts: Path) -> None:
