@@ -136,7 +136,7 @@ def measure(
         speed[name]["p95_ms"] = float(np.percentile(single, 95) * 1e3)
     for kind, texts in (("short", short), ("128_tokens", long)):
         for batch in BATCHES:
-            repeats = max(7, (256 if kind == "short" else 64) // batch)
+            repeats = max(7, (160 if kind == "short" else 40) // batch)
             for name, times in take_turns(encoders, texts, batch, repeats).items():
                 speed[name][f"{kind}_{batch}"] = float(batch / np.median(times))
     return speed

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from core.errors import ModelCorrupt, ModelError, ModelNotFound
 from core.inference.encoder import UNKNOWN_LIMIT, Encoded, EncoderConfig, TextEncoder
 from core.inference.export import export_encoder, load_torch_encoder, pool
-from core.inference.onnx_session import OnnxSession, pad
+from core.inference.onnx_session import FEWEST_ROWS, OnnxSession, pad
 from core.models import resolve_model, sha256_of
 
 TEXTS = [
@@ -196,7 +196,12 @@ def test_batches_keep_the_token_budget_and_the_order(
     graph, result = run_counted(exported, lengths)
     assert result[:, 0].tolist() == list(range(len(lengths)))
     assert sum(rows for rows, _ in graph.shapes) == len(lengths)
-    assert all(rows * width <= 64 or rows == 1 for rows, width in graph.shapes)
+    assert all(rows * width <= 64 or rows <= FEWEST_ROWS for rows, width in graph.shapes)
+
+
+def test_long_texts_run_a_few_at_a_time(exported: SimpleNamespace) -> None:
+    graph, _ = run_counted(exported, [30] * 20)
+    assert graph.shapes == [(8, 30), (8, 30), (4, 30)]
 
 
 def test_texts_of_like_length_run_together(exported: SimpleNamespace) -> None:
