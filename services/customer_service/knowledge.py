@@ -31,8 +31,6 @@ from services.customer_service.evidence import (
     words_of,
 )
 
-# Share of the dense side in the ranking.
-DENSE_WEIGHT: Final = 0.7
 _CANDIDATES: Final = 8
 
 FloatArray = npt.NDArray[np.float32]
@@ -104,7 +102,8 @@ class Knowledge:
     ) -> list[str]:
         if dense is None:
             return [hit.id for hit in self._lexical.search(question, _CANDIDATES)]
-        hybrid = HybridIndex(dense, self._lexical, _never_encode, DENSE_WEIGHT)
+        # By rank: a shop has no judged questions to tune a weight on.
+        hybrid = HybridIndex(dense, self._lexical, _never_encode)
         return [hit.id for hit in hybrid.search(question, _CANDIDATES, embedding=embedding)]
 
     def _measure(self, passages: Sequence[Passage], vectors: Vectors | None) -> Needed:
