@@ -61,8 +61,8 @@ def sample_services(data: Path) -> list[Service]:
             "finance-sentiment",
             "finance_sentiment",
             load("services.finance_sentiment.settings:Settings")(),
-            # Five epochs, the default, are a little better and take too long for a demo.
-            ("--data", str(news / "train.csv"), "--epochs", "3"),
+            # Five epochs, the default, are a little better and take too long for a first run.
+            ("--data", str(news / "train.csv"), "--epochs", "2"),
             (),
         ),
         Service(
