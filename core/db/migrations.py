@@ -102,6 +102,14 @@ def ensure_current(engine: Engine, script_location: str | Path, *, command: str)
     )
 
 
+@contextmanager
+def migrated_engine(url: str, script_location: str | Path, *, command: str) -> Iterator[Engine]:
+    """An engine on a database with the right tables (`ensure_current`), disposed of afterwards."""
+    with _engine(url) as engine:
+        ensure_current(engine, script_location, command=command)
+        yield engine
+
+
 def run_env(target_metadata: MetaData | None = None) -> None:
     """What a service's env.py does. `target_metadata` is for developers who let Alembic write a
     new revision: `alembic -x url=sqlite:///scratch.db revision --autogenerate`."""

@@ -94,7 +94,7 @@ def export_encoder(model: Any, base: BaseModel, folder: Path) -> EncoderConfig:
 def _trace(model: Any, pooling: Pooling, path: Path) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
     import torch
 
-    class Embedder(torch.nn.Module):  # type: ignore[misc]
+    class Embedder(torch.nn.Module):  # type: ignore[misc]  # mypy does not look into torch
         def __init__(self) -> None:
             super().__init__()
             self.encoder = model

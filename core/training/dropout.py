@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 
-class ByteDropout(torch.nn.Module):  # type: ignore[misc]
+class ByteDropout(torch.nn.Module):  # type: ignore[misc]  # mypy does not look into torch
     """Dropout whose probability is rounded to a 256th; what is kept is scaled up accordingly."""
 
     def __init__(self, p: float) -> None:

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from fastapi import FastAPI
 from prometheus_client import Counter
@@ -33,10 +32,9 @@ from services.customer_service.reader import Reader
 from services.customer_service.reply import Replier
 from services.customer_service.settings import Settings
 from services.customer_service.store import ConversationStore
-from services.customer_service.tables import api_keys
+from services.customer_service.tables import MIGRATIONS, api_keys
 from services.customer_service.understanding import KIND, IntentModel
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 _log = logging.getLogger(__name__)
 
 

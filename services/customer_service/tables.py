@@ -6,6 +6,8 @@ transaction as any change, so that a process sees with one cheap look whether it
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -24,6 +26,8 @@ from sqlalchemy import (
 
 from core.db.tables import api_keys_table, leases_table
 from core.db.types import UtcDateTime
+
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 metadata = MetaData()
 api_keys = api_keys_table(metadata)

@@ -16,19 +16,18 @@ from threading import Event
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.artifacts import Registry
-from core.db.engine import make_engine, session_factory
-from core.db.migrations import ensure_current
+from core.db.engine import session_factory
+from core.db.migrations import migrated_engine
 from core.inference.encoder import TextEncoder
 from core.inference.slot import ModelSlot
 from core.schedule import Exclusive, Tick, owner_name, run_ticks
 from core.web.logs import configure_logging
 from services.customer_service.admin import searcher_of
-from services.customer_service.app import MIGRATIONS
 from services.customer_service.content import ContentStore
 from services.customer_service.live import portions_of, read_texts, unread_texts
 from services.customer_service.settings import Settings
 from services.customer_service.store import ConversationStore
-from services.customer_service.tables import leases
+from services.customer_service.tables import MIGRATIONS, leases
 from services.customer_service.understanding import KIND, IntentModel
 
 # Conversations deleted in one transaction: chats wait for it on SQLite.
@@ -96,9 +95,7 @@ def run(
 ) -> None:
     """Work until `stop` is set. TrefoilError where it cannot start."""
     configure_logging(settings.log_level)
-    engine = make_engine(settings.database_url)
-    try:
-        ensure_current(engine, MIGRATIONS, command=settings.command)
+    with migrated_engine(settings.database_url, MIGRATIONS, command=settings.command) as engine:
         owner = owner_name()
         worker = Worker(
             settings,
@@ -113,5 +110,3 @@ def run(
             Tick("retention", worker.delete_silent, _RETENTION_SECONDS),
         )
         run_ticks(ticks, stop, owner=owner)
-    finally:
-        engine.dispose()

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from threading import Event
 
 from core.artifacts import Registry
-from core.db.engine import make_engine, session_factory
-from core.db.migrations import ensure_current
+from core.db.engine import session_factory
+from core.db.migrations import migrated_engine
 from core.errors import NotReady
 from core.inference.slot import ModelSlot
 from core.net import FetchPolicy, GuardedClient
@@ -30,9 +30,7 @@ def run(settings: Settings, stop: Event, *, now: Clock = lambda: datetime.now(UT
     """Work until `stop` is set. TrefoilError where it cannot start."""
     configure_logging(settings.log_level)
     rules = read_rules(settings.rules) if settings.rules else []
-    engine = make_engine(settings.database_url)
-    try:
-        ensure_current(engine, MIGRATIONS, command=settings.command)
+    with migrated_engine(settings.database_url, MIGRATIONS, command=settings.command) as engine:
         sessions = session_factory(engine)
         if settings.sources:
             listed = read_sources(settings.sources)
@@ -48,8 +46,6 @@ def run(settings: Settings, stop: Event, *, now: Clock = lambda: datetime.now(UT
         with GuardedClient(policy) as client:
             monitor = Monitor(sessions, settings, client, now, owner_name(), random.Random(), rules)
             _work(monitor, settings, stop)
-    finally:
-        engine.dispose()
 
 
 def _work(monitor: Monitor, settings: Settings, stop: Event) -> None:

@@ -7,7 +7,6 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 from fastapi import FastAPI
 from sqlalchemy.orm import Session, sessionmaker
@@ -27,9 +26,8 @@ from services.recommender.live import Live
 from services.recommender.model import KIND
 from services.recommender.settings import Settings
 from services.recommender.store import ItemStore
-from services.recommender.tables import api_keys
+from services.recommender.tables import MIGRATIONS, api_keys
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 _log = logging.getLogger(__name__)
 
 

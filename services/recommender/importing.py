@@ -16,23 +16,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Engine
-
 from core.artifacts import Registry
 from core.data.readers import read_events, read_items
 from core.data.records import Event, Item
-from core.db.engine import make_engine, session_factory
-from core.db.migrations import ensure_current
+from core.db.engine import session_factory
+from core.db.migrations import migrated_engine
 from core.errors import DataError
 from core.progress import SILENT, Progress
-from services.recommender.app import MIGRATIONS
 from services.recommender.domain import item_text, text_digest
 from services.recommender.event_store import Added, EventStore, NewEvent
 from services.recommender.live import encode_missing
 from services.recommender.model import KIND, load_encoder, load_model
 from services.recommender.settings import Settings
 from services.recommender.store import ItemStore, Upserted
-from services.recommender.tables import ID_CHARS
+from services.recommender.tables import ID_CHARS, MIGRATIONS
 
 Row = TypeVar("Row")
 
@@ -196,10 +193,6 @@ def _waiting(settings: Settings, store: ItemStore, catalogue: Sequence[Item]) ->
 
 @contextmanager
 def _stores(settings: Settings) -> Iterator[tuple[ItemStore, EventStore]]:
-    engine: Engine = make_engine(settings.database_url)
-    try:
-        ensure_current(engine, MIGRATIONS, command=settings.command)
+    with migrated_engine(settings.database_url, MIGRATIONS, command=settings.command) as engine:
         sessions, readers = session_factory(engine), session_factory(engine, read_only=True)
         yield ItemStore(sessions, readers), EventStore(sessions, readers)
-    finally:
-        engine.dispose()

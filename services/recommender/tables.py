@@ -7,6 +7,8 @@ below it. Each web process follows items by `revision` and events by `seq`.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -24,6 +26,8 @@ from sqlalchemy import (
 from core.db.tables import api_keys_table, leases_table
 
 ID_CHARS = 200
+
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 metadata = MetaData()
 api_keys = api_keys_table(metadata)

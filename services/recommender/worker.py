@@ -18,20 +18,19 @@ from threading import Event
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.artifacts import Registry, Version
-from core.db.engine import make_engine, session_factory
-from core.db.migrations import ensure_current
+from core.db.engine import session_factory
+from core.db.migrations import migrated_engine
 from core.errors import NotReady
 from core.inference.encoder import TextEncoder
 from core.inference.slot import ModelSlot
 from core.schedule import Exclusive, Tick, owner_name, run_ticks
 from core.web.logs import configure_logging
-from services.recommender.app import MIGRATIONS
 from services.recommender.event_store import EventStore
 from services.recommender.live import encode_missing
 from services.recommender.model import KIND, Model, load_encoder, load_model
 from services.recommender.settings import Settings
 from services.recommender.store import ItemStore
-from services.recommender.tables import leases
+from services.recommender.tables import MIGRATIONS, leases
 
 # Texts encoded before the stop signal is looked at again.
 _TEXTS = 64
@@ -80,9 +79,7 @@ def run(
 ) -> None:
     """Work until `stop` is set. TrefoilError where it cannot start."""
     configure_logging(settings.log_level)
-    engine = make_engine(settings.database_url)
-    try:
-        ensure_current(engine, MIGRATIONS, command=settings.command)
+    with migrated_engine(settings.database_url, MIGRATIONS, command=settings.command) as engine:
         owner = owner_name()
         worker = Worker(
             settings,
@@ -97,5 +94,3 @@ def run(
             Tick("counters", worker.fold, settings.worker_seconds),
         )
         run_ticks(ticks, stop, owner=owner)
-    finally:
-        engine.dispose()

@@ -16,11 +16,10 @@ from core.artifacts import Registry
 from core.db.engine import make_engine, session_factory
 from core.db.keys import create_key
 from core.db.migrations import upgrade
-from services.customer_service import app
 from services.customer_service.app import create_app
 from services.customer_service.importers.run import run_import
 from services.customer_service.settings import Settings
-from services.customer_service.tables import api_keys
+from services.customer_service.tables import MIGRATIONS, api_keys
 from services.customer_service.understanding import KIND
 
 Chat = Callable[..., dict[str, Any]]
@@ -200,7 +199,7 @@ def test_a_promoted_model_takes_over_without_a_restart(
 def keyed(shop: Settings) -> Callable[[str], dict[str, str]]:
     """Make a key with one scope; the header that carries it."""
     engine = make_engine(shop.database_url)
-    upgrade(engine, app.MIGRATIONS)
+    upgrade(engine, MIGRATIONS)
 
     def make(scope: str) -> dict[str, str]:
         with session_factory(engine).begin() as session:

@@ -12,11 +12,11 @@ import pytest
 
 from core.db.engine import make_engine, session_factory
 from core.db.migrations import upgrade
-from services.customer_service import app
 from services.customer_service.answers import Intent
 from services.customer_service.articles import make_article
 from services.customer_service.content import ContentStore
 from services.customer_service.live import Live
+from services.customer_service.tables import MIGRATIONS
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -47,7 +47,7 @@ def articles(count: int, body: str = "Some body.") -> list[Any]:
 @pytest.fixture
 def content(sqlite_url: str) -> Iterator[ContentStore]:
     engine = make_engine(sqlite_url)
-    upgrade(engine, app.MIGRATIONS)
+    upgrade(engine, MIGRATIONS)
     yield ContentStore(session_factory(engine), session_factory(engine, read_only=True))
     engine.dispose()
 

@@ -14,7 +14,6 @@ import pytest
 from core.db.engine import make_engine, session_factory
 from core.db.migrations import upgrade
 from core.errors import InvalidInput, NotReady
-from services.customer_service import app
 from services.customer_service.answers import parse_intent, parse_slot
 from services.customer_service.articles import make_article
 from services.customer_service.content import ContentStore
@@ -23,6 +22,7 @@ from services.customer_service.live import Live
 from services.customer_service.reader import Reader
 from services.customer_service.reply import Message, Replier
 from services.customer_service.store import ConversationStore
+from services.customer_service.tables import MIGRATIONS
 from services.customer_service.understanding import Understood
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -83,7 +83,7 @@ def model() -> Model:
 def ask(sqlite_url: str, model: Model) -> Iterator[Callable[..., dict[str, Any]]]:
     """Send a message to a replier of its own; the body of the answer."""
     engine = make_engine(sqlite_url)
-    upgrade(engine, app.MIGRATIONS)
+    upgrade(engine, MIGRATIONS)
     sessions, readers = session_factory(engine), session_factory(engine, read_only=True)
     content = ContentStore(sessions, readers)
     slots = {"number": NUMBER}

@@ -15,13 +15,12 @@ from core.db.engine import make_engine, session_factory
 from core.db.leases import acquire
 from core.db.migrations import upgrade
 from core.errors import StorageError
-from services.customer_service import app
 from services.customer_service.articles import make_article
 from services.customer_service.content import ContentStore
 from services.customer_service.live import Live, unread_texts
 from services.customer_service.settings import Settings
 from services.customer_service.store import ConversationStore, Turn
-from services.customer_service.tables import leases
+from services.customer_service.tables import MIGRATIONS, leases
 from services.customer_service.understanding import KIND, IntentModel
 from services.customer_service.worker import Worker, run
 
@@ -38,7 +37,7 @@ def settings(make_settings: MakeSettings) -> Settings:
 @pytest.fixture
 def engine(settings: Settings) -> Iterator[Engine]:
     engine = make_engine(settings.database_url)
-    upgrade(engine, app.MIGRATIONS)
+    upgrade(engine, MIGRATIONS)
     yield engine
     engine.dispose()
 
@@ -247,6 +246,6 @@ def test_run_does_both_and_ends_when_it_is_told_to(
 
 
 def test_a_database_of_an_earlier_version_is_told_at_the_start(settings: Settings) -> None:
-    upgrade(settings.database_url, app.MIGRATIONS, "0001")
+    upgrade(settings.database_url, MIGRATIONS, "0001")
     with pytest.raises(StorageError, match="trefoil customer-service db upgrade"):
         run(settings, threading.Event())

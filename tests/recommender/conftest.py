@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.artifacts import Registry
 from core.db.engine import make_engine, session_factory
 from core.db.migrations import upgrade
-from services.recommender.app import MIGRATIONS, create_app
+from services.recommender.app import create_app
 from services.recommender.event_store import EventStore
 from services.recommender.importing import run_import
 from services.recommender.learning.log import read_log
@@ -24,6 +24,7 @@ from services.recommender.learning.shop import Shop, open_shop
 from services.recommender.model import KIND, Embedding
 from services.recommender.settings import Settings
 from services.recommender.store import ItemStore
+from services.recommender.tables import MIGRATIONS
 from services.recommender.train import train
 from tests.recommender.shop import DAY, START, make_events, make_items, write_events, write_items
 

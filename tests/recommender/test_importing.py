@@ -36,7 +36,7 @@ def test_a_second_import_changes_nothing(
 ) -> None:
     chosen = settings.replace(database_url=database_url)
     from core.db.migrations import upgrade
-    from services.recommender.app import MIGRATIONS
+    from services.recommender.tables import MIGRATIONS
 
     upgrade(database_url, MIGRATIONS)
     first = run_import(chosen, items=shop_files.items, events=shop_files.events, now=clock)

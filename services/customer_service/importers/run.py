@@ -15,8 +15,7 @@ from services.customer_service.importers.answers import read_answers
 from services.customer_service.importers.articles import read_articles
 from services.customer_service.importers.report import Report
 from services.customer_service.settings import Settings
-
-_MIGRATIONS = Path(__file__).parent.parent / "migrations"
+from services.customer_service.tables import MIGRATIONS
 
 
 def run_import(
@@ -33,7 +32,7 @@ def run_import(
     """
     engine = make_engine(settings.database_url)
     try:
-        upgrade(engine, _MIGRATIONS)
+        upgrade(engine, MIGRATIONS)
         store = ContentStore(session_factory(engine), session_factory(engine, read_only=True))
         report = _import(store, answers, articles, now())
         _read_ahead(store, settings, progress)
