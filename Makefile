@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean install
+.PHONY: help demo test lint format bench bench-quality clean install
 
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,10 @@ format: $(STAMP)  ## Format the code
 
 bench: $(STAMP)  ## Measure inference and serving (up to 15 minutes)
 	@$(BIN)/python -m benchmarks.inference && $(BIN)/python -m benchmarks.serving
+
+bench-quality: $(STAMP)  ## Measure quality on one public set: make bench-quality SET=banking77
+	@test -f "benchmarks/quality/$(SET).py" || { echo "trefoil: name a set: make bench-quality SET=banking77 (or banking77_fewshot, banking77_oos, cais, clinc150, methods, phrasebank, twitter_sentiment, twitter_topic)" >&2; exit 2; }
+	@$(BIN)/python -m benchmarks.quality.$(SET) $(ARGS)
 
 install: $(STAMP)  ## Make the virtual environment and install the pinned dependencies
 

@@ -33,7 +33,7 @@ from core.models import sha256_of
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-_ALLOWED = {".json", ".safetensors", ".onnx", ".faiss", ".txt", ".yaml", ".md"}
+_ALLOWED = {".json", ".jsonl", ".safetensors", ".onnx", ".faiss", ".txt", ".yaml", ".md"}
 _LIBRARIES = ("numpy", "onnxruntime", "tokenizers", "faiss-cpu", "torch", "transformers")
 
 

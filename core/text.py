@@ -6,6 +6,7 @@ it sees later. Nothing here needs a dictionary or a model; languages are told ap
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ _LATIN_WORD = re.compile(r"[A-Za-z\u00aa-\u024f\u1e00-\u1eff]+")
 _OTHER_WORD = re.compile(
     rf"(?:(?![A-Za-z\u00aa-\u024f\u1e00-\u1eff{_UNSPACED}])[^\W\d_])+", re.UNICODE
 )
+_LINK = re.compile(r"\bhttps?://[^\s<>\"']*", re.IGNORECASE)
 _NEEDLESS_SPACE = re.compile(f"(?<=[{_UNSPACED}]) | (?=[{_UNSPACED}])")
 _ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
 
@@ -54,6 +56,19 @@ def normalize(text: str) -> str:
     if not text.isascii():
         text = unicodedata.normalize("NFKC", _limit_marks(text))
     return " ".join(text.split())
+
+
+def for_model(text: str) -> str:
+    """What a model reads of a text: character references resolved, links left out.
+
+    A link is a dozen tokens that say nothing and repeat nowhere; a text that is nothing but links
+    stays as it is. Idempotent up to character references of character references.
+    """
+    if "&" in text:
+        text = html.unescape(text)
+    if "://" not in text:
+        return text
+    return " ".join(_LINK.sub(" ", text).split()) or text
 
 
 def without_hidden(text: str) -> str:

@@ -20,13 +20,18 @@ _COMMANDS = {
     "customer-service": ("services.customer_service.cli:group", "The support bot."),
     "finance-sentiment": ("services.finance_sentiment.cli:group", "The news monitor."),
     "recommender": ("services.recommender.cli:group", "The recommender."),
+    "report": ("services.report_cli:report", "One HTML page: how good is a model?"),
+    "compare": ("services.report_cli:compare", "Is one model better than another?"),
+    "data": ("services.data_cli:data", "A company's own files: check, split, redact."),
+    "tune": ("services.tune_cli:tune", "Spans, search, re-ranking: models no service owns."),
     "models": ("services.models_cli:models", "Versions of trained models: list, promote, …"),
 }
 
 # What the extra [train] brings. A server has none of them, so a command may find them missing.
 _TRAINING_LIBRARIES = {
-    *("huggingface_hub", "onnx", "onnxscript", "pyarrow", "scipy", "sklearn"),
-    *("torch", "transformers"),
+    *("huggingface_hub", "mapie", "matplotlib", "onnx", "onnxscript", "optuna", "peft", "pyarrow"),
+    *("accelerate", "datasets", "scipy", "sentence_transformers", "sklearn", "tensorboard"),
+    *("torch", "transformers", "wandb"),
 }
 
 

@@ -1,7 +1,7 @@
 """What does a trained classifier say of a text?
 
 A classifier folder holds `encoder/`, `heads.safetensors` and, for the out-of-scope score,
-`reference.safetensors` (embeddings and labels of training rows). What else it needs is under
+`open_set.safetensors`. What else it needs is under
 `classifier` in the manifest's settings.
 """
 
@@ -17,9 +17,10 @@ import numpy as np
 from core.errors import ModelCorrupt
 from core.inference.encoder import Encoded, TextEncoder
 from core.inference.heads import FloatArray, HeadPrediction, LinearHead, load_heads
-from core.inference.neighbours import OpenSetScore, kth_similarity
 from core.inference.ngrams import SparseRows, featurize
+from core.inference.open_set import OpenSet
 from core.inference.tokenizer import Tokens
+from core.text import for_model
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,12 @@ class TextClassifier:
         encoder: TextEncoder,
         heads: Sequence[LinearHead],
         idf: FloatArray,
-        reference: FloatArray,
-        open_set: OpenSetScore,
-        lexical_open_set: OpenSetScore,
+        open_set: OpenSet,
     ) -> None:
         self.encoder = encoder
         self.heads = {head.name: head for head in heads}
         self._idf = idf
-        self._reference = reference
         self._open_set = open_set
-        self._lexical_open_set = lexical_open_set
 
     @classmethod
     def load(cls, folder: Path, settings: Mapping[str, Any], *, threads: int = 2) -> TextClassifier:
@@ -58,19 +55,17 @@ class TextClassifier:
             TextEncoder.load(folder / "encoder", threads=threads),
             heads,
             idf,
-            load_reference(folder / "reference.safetensors"),
-            OpenSetScore.from_settings(settings["open_set"]),
-            OpenSetScore.from_settings(settings["lexical_open_set"]),
+            OpenSet.load(folder / "open_set.safetensors", settings["open_set"]),
         )
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         """Step 1 of `predict`, apart so that a batcher knows each text's size."""
-        return self.encoder.tokenize(texts)
+        return self.encoder.tokenize([for_model(text) for text in texts])
 
     def predict(self, texts: Sequence[str], tokens: Sequence[Tokens] | None = None) -> Predictions:
         """All heads on all texts; `tokens` if they were made before."""
         encoded = self.encoder.encode_tokens(self.tokenize(texts) if tokens is None else tokens)
-        return self._judge(encoded, featurize(texts, self._idf))
+        return self._judge(encoded, featurize([for_model(text) for text in texts], self._idf))
 
     def _judge(self, encoded: Encoded, ngrams: SparseRows) -> Predictions:
         readable = encoded.readable
@@ -79,16 +74,8 @@ class TextClassifier:
             for name, head in self.heads.items()
         }
         first = next(iter(heads.values()))
-        return Predictions(heads, encoded, self._scope(encoded, first))
-
-    def _scope(self, encoded: Encoded, first: HeadPrediction) -> FloatArray:
-        largest = first.logits.max(axis=1)
-        dense = self._open_set.score(largest, kth_similarity(encoded.embeddings, self._reference))
-        # An unreadable text's neighbours mean nothing: its score is the lexical logit alone.
-        lexical = self._lexical_open_set.score(
-            largest, np.full_like(largest, self._lexical_open_set.similarity_mean)
-        )
-        return np.where(encoded.readable, dense, lexical)
+        in_scope = self._open_set.in_scope(encoded.embeddings, first.logits, readable)
+        return Predictions(heads, encoded, in_scope)
 
 
 def save_reference(path: Path, embeddings: FloatArray) -> None:

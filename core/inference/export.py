@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _OPSET = 17
 # fp32 through another order of sums: equal to the torch model up to this, on unit vectors.
 _TOLERANCE = 1e-4
+_ENDLESS = 1_000_000  # positions of a model without a table of them
 
 
 def pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
@@ -45,6 +46,21 @@ def pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Te
         weights = mask.unsqueeze(-1).to(hidden.dtype)
         pooled = (hidden * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
     return torch.nn.functional.normalize(pooled, dim=1)
+
+
+def virtual_tokens(model: Any) -> int:
+    """How many positions before the text a prefix or a prompt takes that was tuned (peft)."""
+    adapter = getattr(model, "active_peft_config", None)
+    return int(getattr(adapter, "num_virtual_tokens", None) or 0)
+
+
+def text_room(model: Any) -> int:
+    """How many tokens of a text the model has positions for."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    positions = int(getattr(base.config, "max_position_embeddings", _ENDLESS))
+    # Models of RoBERTa's kind count positions from behind their padding token's number.
+    unused = getattr(getattr(base, "embeddings", None), "padding_idx", None)
+    return positions - (0 if unused is None else int(unused) + 1) - virtual_tokens(model)
 
 
 def load_torch_encoder(base: BaseModel) -> Any:
@@ -85,7 +101,7 @@ def export_encoder(model: Any, base: BaseModel, folder: Path) -> EncoderConfig:
     config = EncoderConfig(
         encoder_id=sha256_of(path)[:16],
         base_model=base.reference,
-        max_length=base.max_length,
+        max_length=min(base.max_length, text_room(model)),
     )
     config.save(folder)
     return config
@@ -101,7 +117,10 @@ def _trace(model: Any, pooling: Pooling, path: Path) -> tuple[np.ndarray[Any, An
 
         def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
             output = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
-            return pool(output.last_hidden_state, attention_mask, pooling)
+            hidden = output.last_hidden_state
+            if virtual_tokens(self.encoder):  # they stand before the text's own positions
+                hidden = hidden[:, -input_ids.shape[1] :]
+            return pool(hidden, attention_mask, pooling)
 
     size = int(model.config.vocab_size)
     ids = torch.arange(3 * 7).reshape(3, 7) % size
@@ -139,6 +158,9 @@ def _optimise(raw: Path, path: Path, config: Any) -> None:
         opt_level=0,
         use_gpu=False,
     )
+    # Virtual tokens hide the width from the exporter; whoever serves reads it here.
+    [output] = optimised.model.graph.output
+    output.type.tensor_type.shape.dim[1].dim_value = int(config.hidden_size)
     optimised.save_model_to_file(str(path))
 
 

@@ -3,35 +3,47 @@
 Two presets, one artefact and one report:
 
     fast       the encoder stays frozen; logistic regression on its embeddings
-    accurate   the whole encoder is tuned, starting from the fast heads
+    accurate   the encoder is tuned, starting from the fast heads; teachers and text without
+               labels may help
 """
 
 from __future__ import annotations
 
+import copy
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from core.artifacts import Manifest, now_iso, write_artifact
 from core.data.records import LabeledText
-from core.evaluation.calibration import ece
-from core.evaluation.classification import accuracy, macro_f1
-from core.evaluation.intervals import bootstrap_interval
-from core.inference.classifier import save_reference
+from core.errors import InvalidInput
 from core.inference.encoder import Encoded, EncoderConfig, TextEncoder
 from core.inference.export import export_encoder, load_torch_encoder
-from core.inference.heads import LinearHead, save_heads
-from core.inference.neighbours import MAX_REFERENCE, OpenSetScore, kth_similarity
+from core.inference.heads import save_heads
 from core.inference.ngrams import document_frequency_weights, featurize
-from core.inference.quantize import PrecisionReport, choose_precision
+from core.inference.open_set import OpenSet
 from core.inference.tokenizer import TextTokenizer
 from core.models import BUNDLED, BaseModel, resolve_model
 from core.progress import SILENT, Progress
-from core.training.finetune import FineTuneConfig, fine_tune
-from core.training.heads import Features, FittedHead, HeldOut, Linear, fit_head, take_rows
+from core.text import for_model
+from core.training.augment import Augmenter, Synonyms, varying
+from core.training.config import FineTuneConfig
+from core.training.finetune import FineTuned, fine_tune
+from core.training.heads import Features, FittedHead, fit_head, refit_head, starting_head
+from core.training.judging import (
+    HeldOutPredictions,
+    figures,
+    fit_open_set,
+    judge_held_out,
+    judge_precision,
+)
+from core.training.linear import Linear
+from core.training.loop import RunOptions
 from core.training.rows import (
     Fold,
     IntArray,
@@ -40,24 +52,17 @@ from core.training.rows import (
     single_split,
     training_rows,
 )
+from core.training.teachers import ask_teachers
 
 Preset = Literal["fast", "accurate"]
 FloatArray = npt.NDArray[np.float32]
 
-
-@dataclass(frozen=True)
-class HeldOutPredictions:
-    """What a model that never saw them says of m rows.
-
-    `rows` (m,) numbers of the rows given, `labels` (m,) class numbers, `probabilities`
-    (m, classes), `in_scope` (m,) score, higher is surer.
-    """
-
-    rows: IntArray
-    labels: IntArray
-    classes: tuple[str, ...]
-    probabilities: FloatArray
-    in_scope: FloatArray
+# Of fewer rows each counts: the encoder is tuned once more, on the held-out ones as well.
+_REFIT_BELOW = 2000
+# The rows that are held out do not depend on the seed: models of several seeds can be compared on
+# them, and a student never meets in its teachers' training what judges it.
+SPLIT_SEED = 0
+JOURNAL = "training.jsonl"
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,21 @@ class TrainedClassifier:
     held_out: Mapping[str, HeldOutPredictions]
 
 
+@dataclass(frozen=True)
+class Extra:
+    """What may help tuning beside the labelled rows.
+
+    `teachers`: artefact folders whose word is distilled; `unlabelled`: texts that teachers label
+    (without a teacher one is trained first, on the labelled rows); `synonyms`: word → others, for
+    augmentation; `search`: how the settings were found, for the manifest.
+    """
+
+    teachers: tuple[Path, ...] = ()
+    unlabelled: tuple[str, ...] = ()
+    synonyms: Synonyms | None = None
+    search: Mapping[str, Any] | None = None
+
+
 def train_classifier(
     labelled: Sequence[LabeledText],
     heads: Sequence[str],
@@ -82,22 +102,34 @@ def train_classifier(
     threads: int = 2,
     progress: Progress = SILENT,
     config: FineTuneConfig | None = None,
+    options: RunOptions | None = None,
+    extra: Extra | None = None,
 ) -> TrainedClassifier:
-    """Write `encoder/`, `heads.safetensors` and `reference.safetensors` into `folder`.
+    """Write `encoder/`, `heads.safetensors` and `open_set.safetensors` into `folder`; tuning also
+    leaves its journal there.
 
     Raises DataError where a head has fewer than two classes, ModelError where the base model
     cannot be used.
     """
-    rows = training_rows(labelled, heads)
+    extra = extra or Extra()
+    extra = replace(extra, unlabelled=tuple(map(for_model, extra.unlabelled)))
+    if preset == "fast" and (extra.teachers or extra.unlabelled):
+        raise InvalidInput("teachers need an encoder that is tuned", mend="Use --preset accurate.")
+    rows = training_rows([replace(row, text=for_model(row.text)) for row in labelled], heads)
     base = resolve_model(base_model)
-    rng = np.random.default_rng(seed)
-    idf = document_frequency_weights(rows.texts)
-    work = _Work(rows, base, folder, idf, seed, threads, progress)
+    split = np.random.default_rng(SPLIT_SEED)
+    options = replace(options or RunOptions(), journal=folder / JOURNAL)
+    work = _Work(rows, base, folder, seed, threads, progress, options)
     if preset == "fast":
-        fitted, folds = work.fit_frozen(cross_validation_folds(rows, rng))
-    else:
-        fitted, folds = work.fit_tuned(single_split(rows, rng), config or FineTuneConfig())
-    return work.finish(fitted, folds, preset)
+        return work.frozen(cross_validation_folds(rows, split))
+    config = config or FineTuneConfig()
+    fold = single_split(rows, split)
+    if not extra.unlabelled or extra.teachers:
+        return work.tuned(fold, config, extra)
+    with tempfile.TemporaryDirectory() as scratch:
+        progress.say("training a teacher for the unlabelled texts")
+        teacher = work.teach(Path(scratch) / "teacher", fold, config)
+        return work.tuned(fold, config, replace(extra, teachers=(teacher,)))
 
 
 def export_base_encoder(folder: Path, base_model: str = BUNDLED) -> EncoderConfig:
@@ -114,102 +146,201 @@ class _Work:
         rows: TrainingRows,
         base: BaseModel,
         folder: Path,
-        idf: FloatArray,
         seed: int,
         threads: int,
         progress: Progress,
+        options: RunOptions,
     ) -> None:
         self.rows = rows
         self.base = base
         self.folder = folder
-        self.idf = idf
         self.seed = seed
         self.threads = threads
         self.progress = progress
-        self.ngrams = featurize(rows.texts, idf)
-        self.tuning: dict[str, Any] = {}
-        self.encoded: Encoded | None = None  # all rows in fp32, by the encoder as it is now
+        self.options = options
+        self.idf = document_frequency_weights(rows.texts)
+        self.ngrams = featurize(rows.texts, self.idf)
 
-    def fit_frozen(self, folds: list[Fold]) -> tuple[list[FittedHead], list[Fold]]:
-        self.progress.say(f"exporting {self.base.reference}")
-        export_encoder(load_torch_encoder(self.base), self.base, self.folder / "encoder")
-        return self._fit_heads(folds), folds
+    def frozen(self, folds: list[Fold]) -> TrainedClassifier:
+        """The preset `fast`."""
+        self._export_base()
+        encoded = self._encode()
+        fitted = self._fit_heads(encoded, folds)
+        return self._finish(fitted, encoded, {"preset": "fast"})
 
-    def fit_tuned(self, fold: Fold, config: FineTuneConfig) -> tuple[list[FittedHead], list[Fold]]:
-        """Frozen heads on the training part first; they are what tuning starts from."""
-        self.progress.say(f"exporting {self.base.reference}")
-        model = load_torch_encoder(self.base)
-        export_encoder(model, self.base, self.folder / "encoder")
-        start = self._fit_heads([fold], refit=False)
+    def tuned(
+        self, fold: Fold, config: FineTuneConfig, extra: Extra, *, refit: bool = True
+    ) -> TrainedClassifier:
+        """The preset `accurate`: frozen heads on the training part first, as tuning's start."""
+        model = self._export_base()
+        before = self._encode()
+        heads = self._starting_heads(before, fold.train)
+        teacher = self._ask(extra, fold)
+        tuned = self._fine_tune(model, heads, fold, config, extra, teacher)
+        export_encoder(tuned.model, self.base, self.folder / "encoder")
+        encoded = self._encode()
+        fitted = self._fit_heads(encoded, [fold], tuned.heads)
+        said = {
+            "preset": "accurate",
+            "tuning": {
+                "config": asdict(config),
+                "best_epoch": tuned.best_epoch,
+                "history": [dict(h) for h in tuned.history],
+                "interrupted": tuned.interrupted,
+                "seconds": round(tuned.seconds, 1),
+                "teachers": len(extra.teachers),
+                "unlabelled": len(extra.unlabelled),
+                "search": extra.search,
+            },
+        }
+        enough = len(self.rows) + len(extra.unlabelled) >= _REFIT_BELOW
+        if not refit or enough or tuned.best_epoch == 0 or tuned.interrupted:
+            return self._finish(fitted, encoded, said)
+        again = replace(config, epochs=tuned.best_epoch, average=1)
+        every = Fold(np.arange(len(self.rows)), np.arange(0))
+
+        def tune_on_all() -> FineTuned:
+            self.progress.say("tuning once more, on the held-out rows as well")
+            start = self._starting_heads(before, every.train)
+            fresh = load_torch_encoder(self.base)
+            return self._fine_tune(fresh, start, every, again, extra, teacher)
+
+        return self._finish(fitted, encoded, said, tune_on_all)
+
+    def teach(self, folder: Path, fold: Fold, config: FineTuneConfig) -> Path:
+        """A model of the labelled rows of `fold.train` alone, as an artefact."""
+        with write_artifact(folder) as draft:
+            work = copy.copy(self)
+            work.folder = draft.path
+            work.options = replace(self.options, checkpoints=None, journal=None)
+            trained = work.tuned(fold, config, Extra(), refit=False)
+            draft.manifest = Manifest(
+                kind="teacher",
+                created_at=now_iso(),
+                base_model=self.base.reference,
+                base_revision=self.base.revision,
+                data_sha256=trained.data_sha256,
+                metrics=trained.metrics,
+                settings={"classifier": trained.settings},
+            )
+        return folder
+
+    def _fine_tune(
+        self,
+        model: Any,
+        start: Mapping[str, Linear],
+        fold: Fold,
+        config: FineTuneConfig,
+        extra: Extra,
+        teacher: Mapping[str, FloatArray],
+    ) -> FineTuned:
         tokenizer = TextTokenizer(self.base.path / "tokenizer.json", self.base.max_length)
-        tuned = fine_tune(
+        texts = [*self.rows.texts, *extra.unlabelled]
+        more = np.arange(len(self.rows), len(texts))
+        none = np.full(len(more), -1)
+        vary = None
+        if config.augment > 0:
+            augmenter = Augmenter(synonyms=extra.synonyms or {})
+            vary = varying(texts, tokenizer, config.augment, self.seed, augmenter)
+        return fine_tune(
             model,
             self.base.pooling,
-            [tokens.ids for tokens in tokenizer.encode(self.rows.texts)],
-            self.rows.labels,
-            {f.head.name: _dense_of(f) for f in start},
-            fold,
+            [tokens.ids for tokens in tokenizer.encode(texts)],
+            {name: np.concatenate([of, none]) for name, of in self.rows.labels.items()},
+            start,
+            Fold(np.concatenate([fold.train, more]), fold.held_out),
             config,
             seed=self.seed,
             threads=self.threads,
             progress=self.progress,
+            options=self.options,
+            teacher=teacher,
+            vary=vary,
         )
-        self.tuning = {
-            "config": asdict(config),
-            "best_epoch": tuned.best_epoch,
-            "history": [dict(h) for h in tuned.history],
-            "seconds": round(tuned.seconds, 1),
-        }
-        export_encoder(model, self.base, self.folder / "encoder")
-        self.encoded = None
-        return self._fit_heads([fold], tuned.heads), [fold]
 
-    def finish(
-        self, fitted: list[FittedHead], folds: list[Fold], preset: Preset
+    def _ask(self, extra: Extra, fold: Fold) -> dict[str, FloatArray]:
+        if not extra.teachers:
+            return {}
+        texts = [*self.rows.texts, *extra.unlabelled]
+        self.progress.say(f"asking {len(extra.teachers)} teachers about {len(texts)} texts")
+        labels = None
+        if extra.unlabelled:
+            # What judges the student must not speak through its neighbours.
+            known = np.zeros(len(texts), dtype=np.bool_)
+            known[fold.train] = True
+            labels = {
+                name: np.where(known, np.resize(of, len(texts)), -1)
+                for name, of in self.rows.labels.items()
+            }
+        return ask_teachers(
+            extra.teachers, texts, self.rows.classes, labels=labels, threads=self.threads
+        )
+
+    def _finish(
+        self,
+        fitted: list[FittedHead],
+        encoded: Encoded,
+        said: Mapping[str, Any],
+        tune_on_all: Any = None,
     ) -> TrainedClassifier:
-        precision = self._choose_precision(fitted[0].held_out)
-        # From here on what the served encoder says counts, in the precision that was chosen.
-        encoded = self._encoded() if precision.chosen == "fp32" else self._encode()
-        held_out, scores = self._held_out(fitted, encoded)
-        save_heads([f.head for f in fitted], self.idf, self.folder / "heads.safetensors")
-        save_reference(self.folder / "reference.safetensors", self._reference(encoded))
+        """Choose the precision, measure, and write; `encoded` is what the fp32 encoder says.
+
+        From here on what the served encoder says counts. With `tune_on_all` the figures and
+        everything fitted on held-out rows stay those of the model before, which had not seen them.
+        """
+        precision, encoded = self._choose_precision(fitted, encoded)
+        held_out, scales = judge_held_out(fitted, self.rows, self.ngrams, encoded, seed=self.seed)
+        if tune_on_all is not None:
+            final = tune_on_all()
+            export_encoder(final.model, self.base, self.folder / "encoder")
+            encoded = self._encode()
+            fitted = self._refit_heads(fitted, encoded, final.heads)
+            precision, encoded = self._choose_precision(fitted, encoded)
+        heads = [f.head for f in fitted]
+        save_heads(heads, self.idf, self.folder / "heads.safetensors")
+        every = np.arange(len(self.rows))
+        model = fit_open_set(self.rows.labels[heads[0].name], encoded, every, self.seed)
+        open_set = OpenSet(model, *scales).save(self.folder / "open_set.safetensors")
         settings = {
-            "preset": preset,
             "seed": self.seed,
-            "heads": {f.head.name: f.head.settings() for f in fitted},
-            "open_set": scores["readable"].settings(),
-            "lexical_open_set": scores["unreadable"].settings(),
+            "heads": {head.name: head.settings() for head in heads},
             "precision": asdict(precision),
             "choices": {f.head.name: dict(f.choices) for f in fitted},
-            "tuning": self.tuning,
+            "tuning": {},
+            "open_set": open_set,
+            **said,
         }
-        metrics = {name: self._metrics(h) for name, h in held_out.items()}
-        fingerprint = self.rows.fingerprint()
-        return TrainedClassifier(self.base, fingerprint, settings, metrics, held_out)
+        metrics = {name: figures(h, self.seed) for name, h in held_out.items()}
+        return TrainedClassifier(self.base, self.rows.fingerprint(), settings, metrics, held_out)
+
+    def _export_base(self) -> Any:
+        self.progress.say(f"exporting {self.base.reference}")
+        model = load_torch_encoder(self.base)
+        export_encoder(model, self.base, self.folder / "encoder")
+        return model
 
     def _encode(self) -> Encoded:
+        self.progress.say(f"reading {len(self.rows)} texts")
         encoder = TextEncoder.load(self.folder / "encoder", threads=self.threads)
         return encoder.encode(self.rows.texts)
 
-    def _encoded(self) -> Encoded:
-        if self.encoded is None:
-            self.progress.say(f"reading {len(self.rows)} texts")
-            self.encoded = self._encode()
-        return self.encoded
+    def _starting_heads(self, encoded: Encoded, rows: IntArray) -> dict[str, Linear]:
+        features = Features(encoded.embeddings, self.ngrams, encoded.readable)
+        return {
+            name: starting_head(classes, self.rows.labels[name], features, rows, seed=self.seed)
+            for name, classes in self.rows.classes.items()
+        }
 
     def _fit_heads(
         self,
+        encoded: Encoded,
         folds: list[Fold],
         tuned: Mapping[str, Linear] | None = None,
-        *,
-        refit: bool = True,
     ) -> list[FittedHead]:
-        encoded = self._encoded()
         features = Features(encoded.embeddings, self.ngrams, encoded.readable)
         fitted = []
         for name, classes in self.rows.classes.items():
             self.progress.say(f"fitting {name}: {len(classes)} classes")
-            dense = None if tuned is None else tuned[name]
             fitted.append(
                 fit_head(
                     name,
@@ -218,147 +349,39 @@ class _Work:
                     features,
                     folds,
                     seed=self.seed,
-                    tuned=dense,
-                    refit=refit,
+                    tuned=None if tuned is None else tuned[name],
                 )
             )
         return fitted
 
-    def _choose_precision(self, held_out: HeldOut) -> PrecisionReport:
-        """Judged on the first head's readable held-out rows, each by the head that never saw it."""
-        encoded = self._encoded()
-        judges: list[tuple[LinearHead, IntArray]] = []
-        label_of = dict.fromkeys(held_out.rows.tolist())
-        for fold, head in held_out.fold_heads:
-            mine = [r for r in fold.held_out.tolist() if r in label_of and encoded.readable[r]]
-            judges.append((head, np.array(mine, dtype=np.intp)))
-        order = np.concatenate([rows for _, rows in judges]).astype(np.intp)
-        name = held_out.fold_heads[0][1].name
+    def _refit_heads(
+        self, fitted: list[FittedHead], encoded: Encoded, tuned: Mapping[str, Linear]
+    ) -> list[FittedHead]:
+        features = Features(encoded.embeddings, self.ngrams, encoded.readable)
+        return [
+            refit_head(
+                f, self.rows.labels[f.head.name], features, tuned[f.head.name], seed=self.seed
+            )
+            for f in fitted
+        ]
 
-        def decide(embeddings: FloatArray) -> IntArray:
-            decided, start = [], 0
-            for head, rows in judges:
-                part = embeddings[start : start + len(rows)]
-                start += len(rows)
-                known = np.ones(len(rows), dtype=np.bool_)
-                logits = head.logits(part, take_rows(self.ngrams, rows), known)
-                decided.append(logits.argmax(axis=1))
-            return np.concatenate(decided)
-
-        self.progress.say(f"checking int8 on {len(order)} held-out texts")
-        return choose_precision(
+    def _choose_precision(self, fitted: list[FittedHead], encoded: Encoded) -> tuple[Any, Encoded]:
+        self.progress.say(f"checking int8 on {len(fitted[0].held_out.rows)} held-out texts")
+        precision = judge_precision(
             self.folder / "encoder",
-            [self.rows.texts[r] for r in order],
-            self.rows.labels[name][order],
-            decide,
-            reference=encoded.embeddings[order],
+            self.rows,
+            self.ngrams,
+            encoded,
+            fitted[0].held_out,
             threads=self.threads,
         )
-
-    def _held_out(
-        self, fitted: list[FittedHead], encoded: Encoded
-    ) -> tuple[dict[str, HeldOutPredictions], dict[str, OpenSetScore]]:
-        """Held-out predictions in the served precision, and the out-of-scope score's scale.
-
-        Each row is compared with the training rows of its own fold only.
-        """
-        predictions = {f.head.name: self._predict_held_out(f, encoded) for f in fitted}
-        first = next(iter(predictions.values()))
-        readable = encoded.readable[first.rows]
-        similarity = np.empty(len(first.rows), dtype=np.float32)
-        position = {row: i for i, row in enumerate(first.rows.tolist())}
-        for fold, _ in fitted[0].held_out.fold_heads:
-            mine = np.array([r for r in fold.held_out.tolist() if r in position], dtype=np.intp)
-            known = self._at_most(fold.train[encoded.readable[fold.train]])
-            if len(mine) and len(known):
-                near = kth_similarity(encoded.embeddings[mine], encoded.embeddings[known])
-                similarity[[position[r] for r in mine.tolist()]] = near
-            elif len(mine):
-                similarity[[position[r] for r in mine.tolist()]] = 0.0
-        largest = first.in_scope  # holds the largest logit until it is scored below
-        scores = {
-            "readable": _fit_score(largest, similarity, readable),
-            "unreadable": _fit_score(largest, similarity, ~readable),
-        }
-        dense = scores["readable"].score(largest, similarity)
-        middle = np.full_like(largest, scores["unreadable"].similarity_mean)
-        lexical = scores["unreadable"].score(largest, middle)
-        in_scope = np.where(readable, dense, lexical)
-        named = {row: float(s) for row, s in zip(first.rows.tolist(), in_scope, strict=True)}
-        return {
-            name: HeldOutPredictions(
-                p.rows,
-                p.labels,
-                p.classes,
-                p.probabilities,
-                np.array([named.get(r, np.nan) for r in p.rows.tolist()], dtype=np.float32),
-            )
-            for name, p in predictions.items()
-        }, scores
-
-    def _predict_held_out(self, fitted: FittedHead, encoded: Encoded) -> HeldOutPredictions:
-        rows, logits, probabilities = [], [], []
-        labels = self.rows.labels[fitted.head.name]
-        for fold, head in fitted.held_out.fold_heads:
-            mine = fold.held_out[labels[fold.held_out] >= 0]
-            prediction = head.predict(
-                encoded.embeddings[mine], take_rows(self.ngrams, mine), encoded.readable[mine]
-            )
-            rows.append(mine)
-            logits.append(prediction.logits.max(axis=1))
-            probabilities.append(prediction.probabilities)
-        order = np.concatenate(rows)
-        return HeldOutPredictions(
-            order,
-            labels[order],
-            fitted.head.labels,
-            np.concatenate(probabilities),
-            np.concatenate(logits),
+        return precision, encoded if precision.chosen == "fp32" else self._as_served(
+            encoded, fitted[0].held_out.rows
         )
 
-    def _reference(self, encoded: Encoded) -> FloatArray:
-        readable = np.flatnonzero(encoded.readable)
-        if len(readable) == 0:
-            readable = np.arange(len(self.rows))
-        return encoded.embeddings[self._at_most(readable)]
-
-    def _at_most(self, rows: IntArray) -> IntArray:
-        """A random part of the rows where they are more than a reference holds."""
-        if len(rows) <= MAX_REFERENCE:
-            return rows
-        return np.random.default_rng(self.seed).choice(rows, MAX_REFERENCE, replace=False)
-
-    def _metrics(self, held_out: HeldOutPredictions) -> dict[str, Any]:
-        """Accuracy, macro F1 and ECE on held-out rows, with bootstrap intervals (95 %).
-
-        All are None for a head of which no labelled row could be held out.
-        """
-        if len(held_out.rows) == 0:
-            names = ("accuracy", "accuracy_ci", "macro_f1", "ece")
-            return {"rows": 0, **dict.fromkeys(names)}
-        best = held_out.probabilities.argmax(axis=1)
-        right = (best == held_out.labels).astype(np.float64)
-        rng = np.random.default_rng(self.seed)
-        return {
-            "rows": len(best),
-            "accuracy": accuracy(held_out.labels, best),
-            "accuracy_ci": list(bootstrap_interval(right, rng)),
-            "macro_f1": macro_f1(held_out.labels, best),
-            "ece": ece(held_out.probabilities, held_out.labels),
-        }
-
-
-def _dense_of(fitted: FittedHead) -> Linear:
-    """The dense part that was fitted on the fold's training rows alone."""
-    head = fitted.held_out.fold_heads[0][1]
-    return Linear(head.weight, head.bias)
-
-
-def _fit_score(
-    largest: FloatArray, similarity: FloatArray, keep: npt.NDArray[np.bool_]
-) -> OpenSetScore:
-    if len(keep) == 0:
-        return OpenSetScore(0.0, 1.0, 0.0, 1.0)
-    if keep.sum() < 10:  # too few of a kind to say anything of it
-        keep = np.ones_like(keep)
-    return OpenSetScore.fit(largest[keep], similarity[keep])
+    def _as_served(self, encoded: Encoded, rows: IntArray) -> Encoded:
+        """The rows to be judged in the precision that is served; the others only teach."""
+        encoder = TextEncoder.load(self.folder / "encoder", threads=self.threads)
+        embeddings = encoded.embeddings.copy()
+        embeddings[rows] = encoder.encode([self.rows.texts[r] for r in rows]).embeddings
+        return replace(encoded, embeddings=embeddings)

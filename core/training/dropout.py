@@ -18,9 +18,13 @@ class ByteDropout(torch.nn.Module):  # type: ignore[misc]  # mypy does not look 
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p  # attention reads it and calls torch's own function
-        self.threshold = round(p * 256)
         if not 0 <= self.threshold < 256:
             raise ValueError(f"a dropout probability must be in [0, 1), was: {p}")
+
+    @property
+    def threshold(self) -> int:
+        """How many of 256 values are dropped."""
+        return round(self.p * 256)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """`x` of any shape; in evaluation it passes as it is."""
@@ -39,3 +43,10 @@ def use_byte_dropout(model: Any) -> None:
         for name, child in module.named_children():
             if type(child) is torch.nn.Dropout:
                 setattr(module, name, ByteDropout(child.p).train(child.training))
+
+
+def set_dropout(model: Any, p: float) -> None:
+    """Give every dropout inside `model` the probability `p`."""
+    for module in model.modules():
+        if isinstance(module, ByteDropout | torch.nn.Dropout):
+            module.p = p

@@ -1,72 +1,73 @@
-"""How is the whole encoder tuned on labelled texts?
+"""How is an encoder tuned on labelled texts?
 
 Linear probing first, then fine-tuning (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained
 Features"): the heads start as the logistic regressions that fit the frozen embeddings, so that the
-first steps do not tear the encoder apart. AdamW with linear warm-up and decay, label smoothing,
-batches of like lengths, and the weights of the epoch with the best validation score are kept.
-
-Training only: torch is imported here.
+first steps do not tear the encoder apart. AdamW with linear warm-up and decay, a lower learning
+rate for lower layers (Howard and Ruder 2018, "Universal Language Model Fine-tuning"), and the
+weights of the epoch with the best validation score are kept. Training only: torch is imported here.
 """
 
 from __future__ import annotations
 
-import copy
-import math
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+import transformers
 
 from core.errors import ModelError
-from core.inference.export import pool
+from core.inference.export import text_room
 from core.inference.onnx_session import pad
 from core.models import Pooling
 from core.progress import SILENT, Progress
-from core.training.heads import Linear
+from core.training.adapters import (
+    Ranks,
+    encoder_layers,
+    orthogonality,
+    with_adapter,
+    without_adapter,
+    without_training,
+)
+from core.training.adversarial import Adversary
+from core.training.batches import ClassBatches, LengthBatches, TokenRows, Tokens, collate
+from core.training.config import ADAPTERS, FineTuneConfig
+from core.training.dropout import set_dropout, use_byte_dropout
+from core.training.linear import Linear
+from core.training.loop import RunOptions, RunResult, run, training_arguments
+from core.training.objective import ClassifierModule, class_weights
 from core.training.rows import Fold, IntArray
 
-if TYPE_CHECKING:
-    import torch
+__all__ = ["FineTuned", "Vary", "encoder_layers", "fine_tune"]
 
-
-@dataclass(frozen=True)
-class FineTuneConfig:
-    """`learning_rate` of the top layer; each layer below has `layer_decay` (0 to 1] of the one
-    above. `warmup` is the share of steps, `label_smoothing` 0 to 1, `patience` in epochs,
-    `max_tokens` cuts texts in training, `max_minutes` (None: no limit) ends between epochs."""
-
-    epochs: int = 5
-    batch_size: int = 32
-    learning_rate: float = 1e-4
-    head_learning_rate: float = 1e-3
-    layer_decay: float = 0.9
-    weight_decay: float = 0.01
-    warmup: float = 0.1
-    label_smoothing: float = 0.05
-    gradient_norm: float = 1.0
-    patience: int = 2
-    max_tokens: int = 96
-    max_minutes: float | None = None
+FloatArray = npt.NDArray[np.float32]
+# (epoch, row) → other tokens for the row in this epoch, or None for its own.
+Vary = Callable[[int, int], Tokens | None]
 
 
 @dataclass(frozen=True)
 class FineTuned:
-    """`heads`: name → dense part; `history`: one entry an epoch; `best_epoch` counts from 1,
-    0 where no epoch beat the frozen encoder."""
+    """`model`: the tuned encoder; `heads`: name → dense part; `history`: one entry an epoch, from
+    0 on; `best_epoch` is 0 where no epoch beat the encoder as it was."""
 
+    model: Any
     heads: Mapping[str, Linear]
     history: Sequence[Mapping[str, float]]
     best_epoch: int
+    interrupted: bool
     seconds: float = field(compare=False)
 
 
 def fine_tune(
     model: Any,
     pooling: Pooling,
-    sequences: Sequence[npt.NDArray[np.int64]],
+    sequences: Sequence[Tokens],
     labels: Mapping[str, IntArray],
     start: Mapping[str, Linear],
     fold: Fold,
@@ -75,201 +76,276 @@ def fine_tune(
     seed: int,
     threads: int,
     progress: Progress = SILENT,
+    options: RunOptions | None = None,
+    teacher: Mapping[str, FloatArray] | None = None,
+    vary: Vary | None = None,
 ) -> FineTuned:
     """Tune `model` in place on `fold.train`; `fold.held_out` picks the epoch.
 
-    `sequences`: token ids of each row; `labels`: head → (n,) class numbers, −1 for none; `start`:
-    the dense heads to begin with. Raises ModelError when the loss is no number.
+    Without held-out rows the last epoch stays. `sequences`: token ids of n rows; `labels`: head →
+    (n,) class numbers, −1 for none; `start`: the dense heads to begin with; `teacher`: head →
+    (n, classes) logits to be distilled, NaN in rows without. Checkpoints lie in a folder of their
+    own for each combination of data, seed and settings below `options.checkpoints`, so that no run
+    goes on from another's. Raises ModelError when the loss is no number, InvalidInput where the
+    model cannot be tuned as the settings say.
     """
-    import torch
-
-    from core.training.dropout import use_byte_dropout
-
-    torch.manual_seed(seed)
     torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    options = _own_checkpoints(options, model, sequences, labels, fold, config, seed)
     use_byte_dropout(model)
-    began = time.monotonic()
-    run = _Run(model, pooling, sequences, labels, start, config, np.random.default_rng(seed))
-    steps = config.epochs * math.ceil(len(fold.train) / config.batch_size)
-    optimizer, schedule = run.optimizer(steps)
-    best_score, best, best_epoch = run.score(fold.held_out), run.state(), 0
-    history = [{"epoch": 0.0, "accuracy": best_score}]
-    for epoch in range(1, config.epochs + 1):
-        loss = run.epoch(fold.train, optimizer, schedule, progress, epoch)
-        score = run.score(fold.held_out)
-        history.append({"epoch": float(epoch), "loss": loss, "accuracy": score})
-        progress.say(f"epoch {epoch}: loss {loss:.3f}, held-out accuracy {score:.3f}")
-        if score > best_score:
-            best_score, best, best_epoch = score, run.state(), epoch
-        minutes = (time.monotonic() - began) / 60
-        if epoch - best_epoch >= config.patience or (
-            config.max_minutes is not None and minutes >= config.max_minutes
-        ):
-            break
-    run.restore(best)
-    return FineTuned(run.linear_heads(), history, best_epoch, time.monotonic() - began)
+    if config.dropout is not None:
+        set_dropout(model, config.dropout)
+    model, layers = _prepare(model, config)
+    weights = {
+        name: class_weights(of[fold.train], start[name].bias.shape[0])
+        for name, of in labels.items()
+        if config.class_weights
+    }
+    module = ClassifierModule(model, pooling, start, labels, config, teacher, weights)
+    rows = TokenRows(sequences, min(config.max_tokens, text_room(model)), vary)
+    result = _run(module, layers, rows, labels, fold, config, seed, options, progress)
+    heads = {name: _linear(head) for name, head in module.heads.items()}
+    finish = without_adapter if result.best_epoch else without_training
+    return FineTuned(
+        finish(module.encoder).cpu().eval(),
+        heads,
+        result.history,
+        result.best_epoch,
+        result.interrupted,
+        result.seconds,
+    )
 
 
-class _Run:
-    """The torch side of one fine-tuning."""
-
-    def __init__(
-        self,
-        model: Any,
-        pooling: Pooling,
-        sequences: Sequence[npt.NDArray[np.int64]],
-        labels: Mapping[str, IntArray],
-        start: Mapping[str, Linear],
-        config: FineTuneConfig,
-        rng: np.random.Generator,
-    ) -> None:
-        import torch
-
-        self.model = model
-        self.pooling = pooling
-        self.sequences = [s[: config.max_tokens] for s in sequences]
-        self.labels = {name: torch.from_numpy(np.asarray(of)) for name, of in labels.items()}
-        self.config = config
-        self.rng = rng
-        self.heads = torch.nn.ModuleDict(
-            {name: _torch_linear(linear) for name, linear in start.items()}
+def _run(
+    module: ClassifierModule,
+    layers: list[Any],
+    rows: TokenRows,
+    labels: Mapping[str, IntArray],
+    fold: Fold,
+    config: FineTuneConfig,
+    seed: int,
+    options: RunOptions,
+    progress: Progress,
+) -> RunResult:
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = _Trainer(
+            model=module,
+            args=training_arguments(
+                Path(scratch),
+                options,
+                seed=seed,
+                num_train_epochs=config.epochs,
+                per_device_train_batch_size=config.batch_size,
+                gradient_accumulation_steps=config.gradient_accumulation,
+                warmup_steps=config.warmup,
+                lr_scheduler_type="linear",
+                max_grad_norm=config.gradient_norm,
+            ),
+            data_collator=collate,
+            train_dataset=rows,
         )
-
-    def optimizer(self, steps: int) -> tuple[Any, Any]:
-        import torch
-
-        warmup = max(1, round(self.config.warmup * steps))
-
-        def factor(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / warmup
-            return max(0.0, (steps - step) / max(1, steps - warmup))
-
-        optimizer = torch.optim.AdamW(self._parameter_groups())
-        return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        config = self.config
-        heads = {
-            "params": list(self.heads.parameters()),
-            "lr": config.head_learning_rate,
-            "weight_decay": 0.0,
-        }
-        groups = [heads]
-        layers = list(self.model.encoder.layer)
-        # The token embeddings stay as they are: half of all parameters, which a few thousand
-        # texts touch too rarely to improve.
-        self.model.embeddings.requires_grad_(False)
-        for depth, layer in enumerate(reversed(layers)):
-            rate = config.learning_rate * config.layer_decay**depth
-            decayed = [p for p in layer.parameters() if p.ndim > 1]
-            others = [p for p in layer.parameters() if p.ndim <= 1]
-            groups.append({"params": decayed, "lr": rate, "weight_decay": config.weight_decay})
-            groups.append({"params": others, "lr": rate, "weight_decay": 0.0})
-        return groups
-
-    def epoch(
-        self, rows: IntArray, optimizer: Any, schedule: Any, progress: Progress, epoch: int
-    ) -> float:
-        import torch
-
-        self.model.train()
-        batches = self._training_batches(rows)
-        losses: list[float] = []
-        for batch in progress.bar(
-            batches, len(batches), f"epoch {epoch}", lambda: f"loss {losses[-1]:.3f}"
-        ):
-            loss = self._loss(self._embed(batch), batch)
-            if not torch.isfinite(loss):
-                raise ModelError(
-                    "the training loss is no number any more",
-                    mend="Lower the learning rate, or use the fast preset.",
-                )
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(
-                [*self.model.parameters(), *self.heads.parameters()], self.config.gradient_norm
+        trainer.prepare(_batches(rows, labels, fold, config, seed), layers, config)
+        try:
+            return run(
+                trainer,
+                score=_judge(trainer, rows, labels, fold.held_out),
+                metric="accuracy",
+                options=options,
+                patience=config.patience,
+                average=config.average,
+                keep_last=config.keep == "last",
+                max_minutes=config.max_minutes,
+                progress=progress,
             )
-            optimizer.step()
-            schedule.step()
-            losses.append(float(loss.detach()))
-        return float(np.mean(losses))
+        finally:
+            trainer.close()
 
-    def score(self, rows: IntArray) -> float:
-        """Accuracy on rows, the mean over the heads."""
-        import torch
 
-        self.model.eval()
-        hits: dict[str, list[float]] = {name: [] for name in self.heads}
-        with torch.no_grad():
-            for batch in self._batches_by_length(rows, 64):
-                embeddings = self._embed(batch)
-                for name, head in self.heads.items():
-                    expected = self.labels[name][batch]
-                    right = (head(embeddings).argmax(1) == expected)[expected >= 0]
-                    hits[name] += right.float().tolist()
-        accuracies = [float(np.mean(h)) for h in hits.values() if h]
-        return float(np.mean(accuracies)) if accuracies else 0.0
+def _own_checkpoints(
+    options: RunOptions | None,
+    model: Any,
+    sequences: Sequence[Tokens],
+    labels: Mapping[str, IntArray],
+    fold: Fold,
+    config: FineTuneConfig,
+    seed: int,
+) -> RunOptions:
+    """`options` with a folder that only the same run would choose again; how long it may last is
+    no part of what it is."""
+    options = options or RunOptions()
+    if options.checkpoints is None:
+        return options
+    of = replace(config, patience=1, max_minutes=None)
+    shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
+    digest = hashlib.sha256(json.dumps([seed, asdict(of), shapes, sorted(labels)]).encode())
+    numbers = [labels[name] for name in sorted(labels)]
+    for array in (fold.train, fold.held_out, *numbers, *sequences):
+        digest.update(np.ascontiguousarray(array).tobytes() + b"|")
+    digest.update(next(model.parameters()).detach().cpu().numpy().tobytes())
+    folder = options.checkpoints / f"run-{digest.hexdigest()[:12]}"
+    return replace(options, checkpoints=folder)
 
-    def state(self) -> tuple[Any, Any]:
-        return copy.deepcopy(self.model.state_dict()), copy.deepcopy(self.heads.state_dict())
 
-    def restore(self, state: tuple[Any, Any]) -> None:
-        self.model.load_state_dict(state[0])
-        self.heads.load_state_dict(state[1])
-        self.model.eval()
+def _prepare(model: Any, config: FineTuneConfig) -> tuple[Any, list[Any]]:
+    """(the model to train, its layers that learn from the top down)."""
+    layers = list(reversed(encoder_layers(model)))
+    if config.tune in ADAPTERS:
+        return with_adapter(model, config), []
+    # The token embeddings stay as they are: half of all parameters, which a few thousand texts
+    # touch too rarely to improve.
+    model.requires_grad_(False)
+    learning = {"head": 0, "top": config.top_layers, "all": len(layers)}[config.tune]
+    for layer in layers[:learning]:
+        layer.requires_grad_(True)
+    return model, layers[:learning]
 
-    def linear_heads(self) -> dict[str, Linear]:
-        return {
-            name: Linear(
-                head.weight.detach().numpy().T.astype(np.float32).copy(),
-                head.bias.detach().numpy().astype(np.float32).copy(),
+
+class _Trainer(transformers.Trainer):  # type: ignore[misc]  # transformers is untyped
+    """The Trainer with our batches, our learning rates, and an adversary where one is wanted."""
+
+    optimizer: Any
+
+    def prepare(self, batches: LengthBatches, layers: list[Any], config: FineTuneConfig) -> None:
+        """Before `train`: what the constructor of the library's own class has no place for."""
+        self._batches = batches
+        self._layers = layers
+        self._config = config
+        self._adversary: Adversary | None = None
+        if config.adversarial != "none":
+            steps = 1 if config.adversarial == "fgm" else config.adversarial_steps
+            embeddings = _embedding_layer(self.model.encoder)
+            self._adversary = Adversary(embeddings, config.adversarial_epsilon, steps)
+        if config.tune == "adalora":
+            self.add_callback(Ranks(self.model.encoder))
+
+    def close(self) -> None:
+        """Leave the model without hooks."""
+        if self._adversary is not None:
+            self._adversary.close()
+
+    def get_train_dataloader(self) -> Any:
+        """Batches by our sampler."""
+        loader = torch.utils.data.DataLoader(
+            self.train_dataset, batch_sampler=self._batches, collate_fn=self.data_collator
+        )
+        return self.accelerator.prepare(loader)
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """AdamW with a rate for each layer."""
+        if self.optimizer is None:
+            groups = _parameter_groups(self.model, self._layers, self._config)
+            self.optimizer = torch.optim.AdamW(groups, fused=True)
+        return self.optimizer
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """The module's own loss, with AdaLoRA's penalty."""
+        loss = super().compute_loss(model, inputs, *args, **kwargs)
+        if self._config.tune == "adalora":
+            loss = loss + orthogonality(self.model.encoder)
+        return loss
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
+        """The plain step's gradients, and the adversary's on top."""
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if self._adversary is not None:
+            ready = self._prepare_inputs(inputs)
+            share = self.current_gradient_accumulation_steps
+            self._adversary.step(
+                lambda: self.compute_loss(model, ready) / share,
+                self.accelerator.backward,
+                # Not through the wrapper of several processes, which waits for a backward pass.
+                probe=lambda: self.compute_loss(self.model, ready),
             )
-            for name, head in self.heads.items()
-        }
-
-    def _embed(self, batch: IntArray) -> torch.Tensor:
-        import torch
-
-        ids, mask = (torch.from_numpy(a) for a in pad([self.sequences[row] for row in batch]))
-        hidden = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
-        return pool(hidden, mask, self.pooling)
-
-    def _loss(self, embeddings: torch.Tensor, batch: IntArray) -> torch.Tensor:
-        import torch
-
-        losses = []
-        for name, head in self.heads.items():
-            expected = self.labels[name][batch]
-            if (expected >= 0).any():
-                losses.append(
-                    torch.nn.functional.cross_entropy(
-                        head(embeddings),
-                        expected,
-                        ignore_index=-1,
-                        label_smoothing=self.config.label_smoothing,
-                    )
-                )
-        return torch.stack(losses).sum() if losses else embeddings.sum() * 0.0
-
-    def _training_batches(self, rows: IntArray) -> list[IntArray]:
-        """Rows of like length together (noise keeps the batches different), in random order."""
-        lengths = np.array([len(self.sequences[row]) for row in rows])
-        order = np.argsort(lengths + self.rng.uniform(0, 4, len(rows)), kind="stable")
-        size = self.config.batch_size
-        batches = [rows[order[i : i + size]] for i in range(0, len(rows), size)]
-        return [batches[i] for i in self.rng.permutation(len(batches))]
-
-    def _batches_by_length(self, rows: IntArray, size: int) -> Iterator[IntArray]:
-        order = sorted(rows, key=lambda row: len(self.sequences[row]))
-        yield from (np.array(order[i : i + size]) for i in range(0, len(order), size))
+        return loss
 
 
-def _torch_linear(linear: Linear) -> Any:
-    import torch
+def _embedding_layer(encoder: Any) -> Any:
+    """The module that turns token ids into the first layer's input."""
+    base = encoder.get_base_model() if hasattr(encoder, "get_base_model") else encoder
+    if not hasattr(base, "embeddings"):
+        raise ModelError(
+            f"{type(base).__name__} has no layer `embeddings` for an adversary to move",
+            mend="Set adversarial=none.",
+        )
+    return base.embeddings
 
-    module = torch.nn.Linear(*linear.weight.shape)
+
+def _parameter_groups(
+    module: Any, layers: Sequence[Any], config: FineTuneConfig
+) -> list[dict[str, Any]]:
+    heads = {
+        "params": list(module.heads.parameters()),
+        "lr": config.head_learning_rate,
+        "weight_decay": 0.0,
+    }
+    groups = [heads]
+    parts = [list(layer.parameters()) for layer in layers]
+    if not parts:  # an adapter's parameters have no depth
+        parts = [[p for p in module.encoder.parameters() if p.requires_grad]]
+    for depth, parameters in enumerate(parts):
+        rate = config.rate * config.layer_decay**depth
+        decayed = [p for p in parameters if p.ndim > 1]
+        others = [p for p in parameters if p.ndim <= 1]
+        groups.append({"params": decayed, "lr": rate, "weight_decay": config.weight_decay})
+        groups.append({"params": others, "lr": rate, "weight_decay": 0.0})
+    return [group for group in groups if group["params"]]
+
+
+def _batches(
+    rows: TokenRows,
+    labels: Mapping[str, IntArray],
+    fold: Fold,
+    config: FineTuneConfig,
+    seed: int,
+) -> LengthBatches:
+    lengths = [len(s) for s in rows.sequences]
+    if config.contrastive == 0:
+        return LengthBatches(fold.train, lengths, config.batch_size, seed=seed)
+    first = next(iter(labels.values()))
+    return ClassBatches(
+        fold.train,
+        lengths,
+        config.batch_size,
+        seed=seed,
+        labels=first,
+        per_class=config.examples_per_class,
+    )
+
+
+def _judge(
+    trainer: Any, rows: TokenRows, labels: Mapping[str, IntArray], held_out: IntArray
+) -> Callable[[], float]:
+    """The score of an epoch; without rows to judge by, each epoch counts as better."""
+    if len(held_out) == 0:
+        return lambda: float(trainer.state.epoch or 0)
+    return lambda: _score(trainer.model, rows, labels, held_out)
+
+
+def _score(
+    module: ClassifierModule, rows: TokenRows, labels: Mapping[str, IntArray], held_out: IntArray
+) -> float:
+    """Accuracy on the held-out rows, the mean over the heads."""
+    device = next(module.parameters()).device
+    was_training = module.training
+    module.eval()
+    hits: dict[str, list[float]] = {name: [] for name in module.heads}
+    order = sorted(held_out.tolist(), key=lambda row: len(rows.sequences[row]))
     with torch.no_grad():
-        module.weight.copy_(torch.from_numpy(linear.weight.T.copy()))
-        module.bias.copy_(torch.from_numpy(linear.bias))
-    return module
+        for start in range(0, len(order), 64):
+            batch = order[start : start + 64]
+            ids, mask = (torch.from_numpy(a) for a in pad([rows.sequences[r] for r in batch]))
+            embeddings = module.embed(ids.to(device), mask.to(device))
+            for name, head in module.heads.items():
+                expected = torch.from_numpy(labels[name][batch])
+                right = (head(embeddings).argmax(1).cpu() == expected)[expected >= 0]
+                hits[name] += right.float().tolist()
+    module.train(was_training)
+    accuracies = [float(np.mean(h)) for h in hits.values() if h]
+    return float(np.mean(accuracies)) if accuracies else 0.0
+
+
+def _linear(head: Any) -> Linear:
+    return Linear(
+        head.weight.detach().cpu().numpy().T.astype(np.float32).copy(),
+        head.bias.detach().cpu().numpy().astype(np.float32).copy(),
+    )

@@ -7,7 +7,6 @@ embedding, the temperature) is chosen on rows that the judged head was not fitte
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +16,22 @@ import numpy.typing as npt
 
 from core.evaluation.calibration import fit_temperature
 from core.inference.heads import LinearHead, softmax
-from core.inference.ngrams import BUCKETS, SparseRows
+from core.inference.ngrams import SparseRows
+from core.training.linear import (
+    Linear,
+    apply,
+    as_scipy,
+    multinomial,
+    one_against_rest,
+    take_rows,
+)
 from core.training.rows import Fold, IntArray
 
 FloatArray = npt.NDArray[np.float32]
 
 DENSE_C = (3.0, 10.0, 30.0, 100.0)
 LEXICAL_C = (3.0, 10.0, 30.0)
+_START_C = 10.0
 # Rows × classes beyond which the lexical head takes the middle value unsearched: there its best
 # value is the same within noise (BANKING77), and a search would take a minute.
 _LEXICAL_SEARCH_LIMIT = 200_000
@@ -41,14 +49,6 @@ class Features:
     embeddings: FloatArray
     ngrams: SparseRows
     readable: npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Linear:
-    """`weight` (features, classes) and `bias` (classes,)."""
-
-    weight: FloatArray
-    bias: FloatArray
 
 
 @dataclass(frozen=True)
@@ -82,16 +82,20 @@ def fit_head(
     *,
     seed: int,
     tuned: Linear | None = None,
-    refit: bool = True,
 ) -> FittedHead:
     """Fit one head. `labels` (n,) class numbers, −1 for rows without one.
 
     `tuned` is a dense part that was learnt together with the encoder on the only fold's training
-    rows; it is then taken as it is. Without `refit`, or with `tuned`, the final head is the first
-    fold's; else it is fitted anew on all rows.
+    rows; it is taken as it is unless a regression on the tuned embeddings has the lower held-out
+    loss. With `tuned` the final head is the first fold's; else it is fitted anew on all rows.
     """
     problem = _Problem(name, classes, labels, features, seed)
-    dense_c = problem.best_dense_c(folds[0]) if tuned is None else None
+    refit = tuned is None
+    dense_c: float | None = problem.best_dense_c(folds[0])
+    if tuned is not None and problem.tuned_is_better(tuned, dense_c, folds[0]):
+        dense_c = None
+    else:
+        tuned = None
     lexical_c = problem.best_lexical_c(folds[0])
     parts = [
         (fold, tuned or problem.dense(fold.train, dense_c), problem.lexical(fold.train, lexical_c))
@@ -102,7 +106,7 @@ def fit_head(
     fold_heads = [(fold, _with(head, lexical_weight=weight)) for fold, head in fold_heads]
     rows, logits = problem.held_out_logits(fold_heads)
     temperatures = problem.temperatures(rows, logits, fold_heads)
-    if tuned is None and refit:
+    if refit:
         every = np.arange(len(labels))
         final = problem.head(problem.dense(every, dense_c), problem.lexical(every, lexical_c))
     else:
@@ -111,6 +115,45 @@ def fit_head(
     choices = {"C": dense_c, "lexical_C": lexical_c, "lexical_gain_nats": gain, **settings}
     calibrated = tuple((fold, _with(head, **settings)) for fold, head in fold_heads)
     return FittedHead(_with(final, **settings), HeldOut(rows, logits, calibrated), choices)
+
+
+def starting_head(
+    classes: tuple[str, ...],
+    labels: IntArray,
+    features: Features,
+    rows: IntArray,
+    *,
+    seed: int,
+) -> Linear:
+    """The dense part that tuning begins with: a regression on `rows` with a middle penalty."""
+    return _Problem("start", classes, labels, features, seed).dense(rows, _START_C)
+
+
+def refit_head(
+    fitted: FittedHead, labels: IntArray, features: Features, tuned: Linear, *, seed: int
+) -> FittedHead:
+    """The same head after tuning on all rows.
+
+    Its dense part is `tuned`, or a regression anew where that was chosen; the lexical one is fitted
+    on all rows; everything that was chosen on held-out rows stays.
+    """
+    head = fitted.head
+    problem = _Problem(head.name, head.labels, labels, features, seed)
+    every = np.arange(len(labels))
+    lexical = problem.lexical(every, fitted.choices["lexical_C"])
+    c = fitted.choices["C"]
+    tuned = tuned if c is None else problem.dense(every, c)
+    final = _with(
+        head,
+        weight=tuned.weight,
+        bias=tuned.bias,
+        lexical=lexical.weight,
+        lexical_bias=lexical.bias,
+    )
+    # Of the held-out rows only the agreement of int8 with fp32 is judged from now on.
+    judges = tuple((fold, final) for fold, _ in fitted.held_out.fold_heads)
+    held_out = HeldOut(fitted.held_out.rows, fitted.held_out.logits, judges)
+    return FittedHead(final, held_out, fitted.choices)
 
 
 class _Problem:
@@ -129,18 +172,33 @@ class _Problem:
         self.labels = labels
         self.features = features
         self.seed = seed
-        self._sparse = _as_scipy(features.ngrams)
+        self._sparse = as_scipy(features.ngrams)
         self._fits: dict[tuple[str, bytes, float], Linear] = {}
+        # Classes and solution of the last dense fit.
+        self._before: tuple[IntArray, tuple[Any, Any]] | None = None
 
     def dense(self, rows: IntArray, c: float | None) -> Linear:
-        """On the readable ones of `rows`; all zero where they hold fewer than two classes."""
+        """On the readable ones of `rows`; all zero where they hold fewer than two classes.
+
+        Begins where the fit before ended, on other rows or with another `c`: the optimum is one,
+        and from there it is half as far.
+        """
         rows = rows[(self.labels[rows] >= 0) & self.features.readable[rows]]
-        return self._spread(_multinomial, self.features.embeddings, rows, c or DENSE_C[-2])
+
+        def fit(x: FloatArray, labels: IntArray, c: float, seed: int) -> tuple[Any, Any]:
+            seen = np.unique(labels)
+            before = self._before
+            near = before[1] if before and np.array_equal(before[0], seen) else None
+            found = multinomial(x, labels, c, seed, near)
+            self._before = (seen, found)
+            return found
+
+        return self._spread("dense", fit, self.features.embeddings, rows, c or DENSE_C[-2])
 
     def lexical(self, rows: IntArray, c: float) -> Linear:
         """On all of `rows`, readable or not."""
         rows = rows[self.labels[rows] >= 0]
-        return self._spread(_one_against_rest, self._sparse, rows, c)
+        return self._spread("lexical", one_against_rest, self._sparse, rows, c)
 
     def head(self, dense: Linear, lexical: Linear) -> LinearHead:
         return LinearHead(
@@ -151,9 +209,22 @@ class _Problem:
         held = self._labelled(fold.held_out, readable=True)
         return self._best(
             DENSE_C,
-            lambda c: _apply(self.dense(fold.train, c), self.features.embeddings[held]),
+            lambda c: apply(self.dense(fold.train, c), self.features.embeddings[held]),
             held,
         )
+
+    def tuned_is_better(self, tuned: Linear, c: float | None, fold: Fold) -> bool:
+        """Whether the head that was learnt with the encoder has no higher held-out loss than the
+        regression with `c`; so also where there is nothing to judge by."""
+        held = self._labelled(fold.held_out, readable=True)
+        if len(held) == 0:
+            return True
+        x = self.features.embeddings[held]
+        losses = [
+            _calibrated_loss(apply(dense, x), self.labels[held])
+            for dense in (tuned, self.dense(fold.train, c))
+        ]
+        return losses[0] <= losses[1]
 
     def best_lexical_c(self, fold: Fold) -> float:
         if len(fold.train) * len(self.classes) > _LEXICAL_SEARCH_LIMIT:
@@ -165,7 +236,7 @@ class _Problem:
             held = self._labelled(fold.held_out)
         return self._best(
             LEXICAL_C,
-            lambda c: _apply(self.lexical(fold.train, c), self._sparse[held]),
+            lambda c: apply(self.lexical(fold.train, c), self._sparse[held]),
             held,
         )
 
@@ -204,7 +275,7 @@ class _Problem:
         readable = self.features.readable[rows]
         lexical = np.concatenate(
             [
-                _apply(
+                apply(
                     Linear(head.lexical, head.lexical_bias),
                     self._sparse[self._labelled(fold.held_out)],
                 )
@@ -238,12 +309,17 @@ class _Problem:
     def _best(self, candidates: Sequence[float], predict: Any, held: IntArray) -> float:
         if len(held) == 0:
             return candidates[len(candidates) // 2]
-        losses = [_calibrated_loss(predict(c), self.labels[held]) for c in candidates]
-        return candidates[int(np.argmin(losses))]
+        best, least = candidates[0], float("inf")
+        for c in candidates:  # the loss has one valley: where it rises, the rest is worse
+            loss = _calibrated_loss(predict(c), self.labels[held])
+            if loss > least:
+                break
+            best, least = c, loss
+        return best
 
-    def _spread(self, fit: Any, x: Any, rows: IntArray, c: float) -> Linear:
+    def _spread(self, kind: str, fit: Any, x: Any, rows: IntArray, c: float) -> Linear:
         """Fit on the classes that occur in `rows`; the others get weight 0 and a low bias."""
-        key = (fit.__name__, rows.tobytes(), c)
+        key = (kind, rows.tobytes(), c)
         if key in self._fits:  # the search for C has fitted it already
             return self._fits[key]
         weight = np.zeros((x.shape[1], len(self.classes)), dtype=np.float32)
@@ -255,69 +331,6 @@ class _Problem:
             weight[:, seen], bias[seen] = fit(x[rows], self.labels[rows], c, self.seed)
         self._fits[key] = Linear(weight, bias)
         return self._fits[key]
-
-
-def _multinomial(x: FloatArray, labels: IntArray, c: float, seed: int) -> tuple[Any, Any]:
-    """Weights (width, classes) and biases (classes,) of one softmax over the classes."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    with warnings.catch_warnings():
-        # Stopping short of the optimum does no harm: validation judges what came out.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = LogisticRegression(C=c, max_iter=300, random_state=seed).fit(x, labels)
-    if len(fitted.classes_) == 2:  # one row of weights, for the second class
-        half = fitted.coef_[0] / 2, fitted.intercept_[0] / 2
-        return np.stack([-half[0], half[0]], axis=1), np.array([-half[1], half[1]])
-    return fitted.coef_.T, fitted.intercept_
-
-
-def _one_against_rest(x: Any, labels: IntArray, c: float, seed: int) -> tuple[Any, Any]:
-    """As `_multinomial`, but a logistic regression per class, in the dual.
-
-    On 32,768 sparse columns that takes a second where one softmax takes minutes, and the
-    temperature makes probabilities of its scores as well.
-    """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    weights, biases = [], []
-    for class_number in np.unique(labels):
-        model = LogisticRegression(
-            C=c, solver="liblinear", dual=True, tol=0.1, max_iter=50, random_state=seed
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(x, labels == class_number)
-        weights.append(model.coef_[0])
-        biases.append(model.intercept_[0])
-    return np.stack(weights, axis=1), np.array(biases)
-
-
-def take_rows(ngrams: SparseRows, rows: IntArray) -> SparseRows:
-    """The given rows, in the given order."""
-    if len(rows) == len(ngrams) and np.array_equal(rows, np.arange(len(ngrams))):
-        return ngrams
-    spans = [slice(ngrams.starts[r], ngrams.starts[r + 1]) for r in rows]
-    lengths = [s.stop - s.start for s in spans]
-    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    empty: list[Any] = [np.empty(0, np.int32)]
-    return SparseRows(
-        np.concatenate([ngrams.indices[s] for s in spans] or empty),
-        np.concatenate([ngrams.values[s] for s in spans] or empty).astype(np.float32),
-        starts,
-    )
-
-
-def _as_scipy(ngrams: SparseRows) -> Any:
-    from scipy.sparse import csr_matrix
-
-    shape = (len(ngrams), BUCKETS)
-    return csr_matrix((ngrams.values, ngrams.indices, ngrams.starts), shape=shape)
-
-
-def _apply(linear: Linear, x: Any) -> FloatArray:
-    return np.asarray(x @ linear.weight + linear.bias, dtype=np.float32)
 
 
 def _calibrated_loss(logits: FloatArray, labels: IntArray) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ IntArray = npt.NDArray[np.intp]
 _SINGLE_SPLIT_FROM = 5000
 _FOLDS = 5
 _VALIDATION_SHARE = 0.12
+# More rows judge no better, and each of them is missing in training.
+_MOST_HELD_OUT = 1000
 
 
 @dataclass(frozen=True)
@@ -87,13 +90,14 @@ def cross_validation_folds(rows: TrainingRows, rng: np.random.Generator) -> list
 
 
 def single_split(rows: TrainingRows, rng: np.random.Generator) -> Fold:
-    """One stratified split, 12 % held out; every class keeps a row to train on.
+    """One stratified split, 12 % held out, at most 1,000 rows; every class keeps a row to train on.
 
     Of fewer than 16 rows a larger share is held out, so that there is something to judge by.
     DataError where no row can be spared.
     """
     order = _stratified_order(rows, rng)
     every = min(round(1 / _VALIDATION_SHARE), max(2, len(rows) // 2))
+    every = max(every, math.ceil(len(rows) / _MOST_HELD_OUT))
     held_out = order % every == every - 1
     for labels in rows.labels.values():
         for number in set(labels[held_out]) - set(labels[~held_out]) - {-1}:

@@ -17,6 +17,7 @@ from services.commands import (
     service_group,
     train_options,
 )
+from services.tuning import Tuning, tuning_options
 
 group = service_group(
     "customer-service",
@@ -50,6 +51,13 @@ group = service_group(
     show_default=True,
     help="Share of questions that no intent answers, in your traffic.",
 )
+@click.option(
+    "--keep-personal-data",
+    is_flag=True,
+    help="Train on the texts as they are. Without it, e-mail addresses, phone numbers and the like "
+    "are replaced by [email], [phone], … first.",
+)
+@tuning_options
 def train_command(
     data: Path,
     output: Path,
@@ -58,6 +66,8 @@ def train_command(
     seed: int,
     risk: float,
     oos_share: float,
+    keep_personal_data: bool,
+    tuning: Tuning,
 ) -> None:
     from services.customer_service.train import summary, train
 
@@ -69,6 +79,8 @@ def train_command(
         seed=seed,
         risk=risk,
         oos_share=oos_share,
+        keep_personal_data=keep_personal_data,
+        tuning=tuning.arguments(preset),
         progress=progress(),
     )
     say_trained(summary(manifest), output)

@@ -1,5 +1,6 @@
 """How does a file of questions become a model that knows when to answer?
 
+every row       loses its personal data first, as every message will when the model is served
 in-scope rows   train the intent classifier; held out in turn, they show how often it is right
 `oos` rows      are never a class: the trained classifier reads them, and they help to set the
                 threshold
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from core.errors import DataError, InvalidInput
 from core.inference.classifier import TextClassifier, save_reference
 from core.inference.encoder import Encoded, EncoderConfig
 from core.models import BUNDLED
+from core.privacy import describe, redact_rows
 from core.progress import SILENT, Progress
 from core.text import normalize
 from core.training.classifier import (
@@ -44,6 +46,7 @@ from services.customer_service.understanding import (
     HEAD,
     KIND,
     OUT_OF_SCOPE_FILE,
+    REDACTED,
     SEARCH_FOLDER,
     nearest_out_of_scope,
     signals_of,
@@ -59,16 +62,22 @@ def train(
     seed: int = 0,
     risk: float = DEFAULT_RISK,
     oos_share: float = DEFAULT_OOS_SHARE,
+    keep_personal_data: bool = False,
+    tuning: Mapping[str, Any] | None = None,
     threads: int = 2,
     progress: Progress = SILENT,
 ) -> Manifest:
     """Read `data`, train, and write one artefact at `output`. Returns its manifest.
 
+    `tuning`: `config`, `options` and `extra` of `train_classifier`, each with a default.
+
+    Texts are redacted first, unless `keep_personal_data`.
+
     Raises DataError for a bad file, ModelError for an unusable base model, InvalidInput for a
     `risk` outside (0, 1) or an `oos_share` outside [0, 1).
     """
     _check(risk, oos_share)
-    inside, outside = read_training_rows(data, progress)
+    inside, outside = read_training_rows(data, progress, keep_personal_data=keep_personal_data)
     with write_artifact(output) as draft:
         trained = train_classifier(
             inside,
@@ -79,22 +88,37 @@ def train(
             seed=seed,
             threads=threads,
             progress=progress,
+            **(tuning or {}),
         )
         if preset == "accurate":
             progress.say("exporting the untuned encoder for search")
             _add_search_encoder(draft.path, base_model)
         decision = _fit_decision(draft.path, trained, inside, outside, risk, oos_share, threads)
-        draft.manifest = Manifest(
-            kind=KIND,
-            created_at=now_iso(),
-            base_model=trained.base.reference,
-            base_revision=trained.base.revision,
-            data_sha256=_fingerprint(trained, outside),
-            metrics=trained.metrics,
-            settings={"classifier": trained.settings, "decision": decision.settings()},
-        )
-        manifest = draft.manifest
+        manifest = _manifest(trained, outside, decision, redacted=not keep_personal_data)
+        draft.manifest = manifest
     return manifest
+
+
+def _manifest(
+    trained: TrainedClassifier,
+    outside: Sequence[LabeledText],
+    decision: FittedDecision,
+    *,
+    redacted: bool,
+) -> Manifest:
+    return Manifest(
+        kind=KIND,
+        created_at=now_iso(),
+        base_model=trained.base.reference,
+        base_revision=trained.base.revision,
+        data_sha256=_fingerprint(trained, outside),
+        metrics=trained.metrics,
+        settings={
+            "classifier": trained.settings,
+            "decision": decision.settings(),
+            REDACTED: redacted,
+        },
+    )
 
 
 def _add_search_encoder(folder: Path, base_model: str) -> None:
@@ -105,13 +129,18 @@ def _add_search_encoder(folder: Path, base_model: str) -> None:
 
 
 def read_training_rows(
-    path: Path, progress: Progress = SILENT
+    path: Path, progress: Progress = SILENT, *, keep_personal_data: bool = False
 ) -> tuple[list[LabeledText], list[LabeledText]]:
-    """(in-scope rows, out-of-scope rows), texts normalised as they will be when served."""
+    """(in-scope rows, out-of-scope rows), texts normalised and, unless `keep_personal_data`,
+    redacted as they will be when served."""
     rows = [
         LabeledText(normalize(row.text), row.labels, row.line, row.extra)
         for row in read_intents(path)
     ]
+    if not keep_personal_data:
+        rows, kinds = redact_rows(rows)
+        if kinds:
+            progress.say(f"personal data replaced before training: {describe(kinds)}")
     inside = [row for row in rows if not is_out_of_scope(row)]
     outside = [row for row in rows if is_out_of_scope(row)]
     if not inside:

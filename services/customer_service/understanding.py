@@ -18,12 +18,15 @@ from core.errors import ArtifactCorrupt
 from core.inference.classifier import Predictions, TextClassifier, load_reference
 from core.inference.encoder import Encoded, TextEncoder
 from core.inference.tokenizer import Tokens
+from core.privacy import redact
 from core.text import normalize
 from services.customer_service.domain import Candidate, Reading
 from services.customer_service.rule import DecisionRule, Floats, Signals
 
 KIND = "customer_service"
 HEAD = "intent"
+# The manifest's word on whether the training texts were redacted; older ones do not have it.
+REDACTED = "redacted"
 SEARCH_FOLDER = "search_encoder"
 OUT_OF_SCOPE_FILE = "out_of_scope.safetensors"
 # The best intent, and the three alternatives that an answer names beside it.
@@ -60,8 +63,9 @@ class IntentModel:
     ) -> None:
         """`out_of_scope` (m, width): embeddings of questions that are known to be so."""
         self.version = manifest.identity
+        self._redacted = bool(manifest.settings.get(REDACTED, False))
         # Two artefacts of the same files may still decide differently.
-        self.cache_key = f"{manifest.identity} {rule}"
+        self.cache_key = f"{manifest.identity} {rule} {self._redacted}"
         self.classifier = classifier
         self.rule = rule
         self.searcher = searcher
@@ -102,7 +106,7 @@ class IntentModel:
 
     def tokenize(self, text: str) -> Tokens:
         """Step 1 for one message, so that a batcher knows its size."""
-        return self.classifier.tokenize([normalize(text)])[0]
+        return self.classifier.tokenize([self._as_trained(text)])[0]
 
     def understand(
         self, texts: Sequence[str], tokens: Sequence[Tokens] | None = None
@@ -112,7 +116,11 @@ class IntentModel:
 
     def predict(self, texts: Sequence[str], tokens: Sequence[Tokens] | None = None) -> Predictions:
         """What the classifier says, undecided: for evaluation."""
-        return self.classifier.predict([normalize(text) for text in texts], tokens)
+        return self.classifier.predict([self._as_trained(text) for text in texts], tokens)
+
+    def _as_trained(self, text: str) -> str:
+        """The message as the classifier knows such messages from training."""
+        return redact(normalize(text)).text if self._redacted else normalize(text)
 
     def read(self, predictions: Predictions) -> list[Understood]:
         """What the decision rule makes of predictions."""

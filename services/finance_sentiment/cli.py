@@ -19,6 +19,7 @@ from services.commands import (
     service_group,
     train_options,
 )
+from services.tuning import Tuning, tuning_options
 
 NAME = "finance-sentiment"
 _SETTINGS = "services.finance_sentiment.settings:Settings"
@@ -40,9 +41,9 @@ group = service_group(
 )
 @existing_file("--data", help="Columns text and any of sentiment and topic.")
 @train_options("accurate")
-@click.option("--epochs", type=click.IntRange(1, 100), help="Of the preset accurate.  [default: 5]")
+@tuning_options
 def train_command(
-    data: Path, output: Path, preset: str, base_model: str, seed: int, epochs: int | None
+    data: Path, output: Path, preset: str, base_model: str, seed: int, tuning: Tuning
 ) -> None:
     from services.finance_sentiment.train import summary, train
 
@@ -52,7 +53,7 @@ def train_command(
         preset=preset,
         base_model=base_model,
         seed=seed,
-        epochs=epochs,
+        tuning=tuning.arguments(preset),
         threads=_settings().threads,
         progress=progress(),
     )

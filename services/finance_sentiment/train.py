@@ -53,17 +53,16 @@ def train(
     preset: str = "accurate",
     base_model: str = BUNDLED,
     seed: int = 0,
-    epochs: int | None = None,
+    tuning: Mapping[str, Any] | None = None,
     threads: int = 2,
     progress: Progress = SILENT,
 ) -> Manifest:
     """Write the artefact; give its manifest as it was before the files were added to it.
 
-    `epochs` of the preset accurate, None for its default.
+    `tuning`: `config`, `options` and `extra` of `train_classifier`, each with a default.
     """
     # Torch comes in here and not before: predicting needs none of it.
     from core.training.classifier import train_classifier
-    from core.training.finetune import FineTuneConfig
 
     rows = read_news(data)
     heads = [head for head in HEADS if head in rows[0].labels]
@@ -79,7 +78,7 @@ def train(
             seed=seed,
             threads=threads,
             progress=progress,
-            config=None if epochs is None else FineTuneConfig(epochs=epochs),
+            **(tuning or {}),
         )
         draft.manifest = Manifest(
             kind=KIND,

@@ -12,6 +12,7 @@ from core.text import (
     Chunk,
     chunk_markdown,
     comparison_key,
+    for_model,
     is_cjk_heavy,
     language_of,
     normalize,
@@ -52,6 +53,25 @@ def test_normalize_is_idempotent_and_safe_to_store(text: str) -> None:
     assert normalize(once) == once
     once.encode("utf-8")
     assert not any(unicodedata.category(c) in ("Cc", "Cs") for c in once)
+
+
+@pytest.mark.parametrize(
+    ("raw", "read"),
+    [
+        ("Shares fall https://t.co/AbC123 on weak demand", "Shares fall on weak demand"),
+        ("profit &amp; loss &lt;up&gt;", "profit & loss <up>"),
+        ("https://shop.example/a?b=c", "https://shop.example/a?b=c"),
+        ("no link here: at 10:30", "no link here: at 10:30"),
+        ("订单在哪里 http://x.example/1", "订单在哪里"),
+    ],
+)
+def test_a_model_reads_no_links_and_no_character_references(raw: str, read: str) -> None:
+    assert for_model(raw) == read
+
+
+@given(st.text(max_size=80))
+def test_what_a_model_reads_is_never_empty_where_the_text_is_not(text: str) -> None:
+    assert bool(for_model(text)) == bool(text)
 
 
 def test_a_tower_of_marks_is_cut_to_the_stream_safe_limit() -> None:

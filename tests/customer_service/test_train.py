@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from core.artifacts import read_manifest, verify
+from core.artifacts import MANIFEST, read_manifest, verify
 from core.errors import ArtifactError, DataError, InvalidInput
+from core.progress import Progress
 from services.customer_service.cli import group
 from services.customer_service.measure import evaluate, predict
 from services.customer_service.train import read_training_rows, train
@@ -60,7 +63,7 @@ def test_questions(tmp_path: Path) -> Path:
 
 def test_the_artefact_is_whole_and_holds_what_serving_needs(artifact: Path) -> None:
     manifest = verify(artifact, kind=KIND)
-    expected = {"encoder/model.onnx", "heads.safetensors", "reference.safetensors"}
+    expected = {"encoder/model.onnx", "heads.safetensors", "open_set.safetensors"}
     assert expected | {"out_of_scope.safetensors"} <= set(manifest.files)
     assert not (artifact / "search_encoder").exists()
     decision = manifest.settings["decision"]
@@ -113,6 +116,47 @@ def test_a_tuned_model_brings_the_untuned_encoder_unless_tuning_changed_nothing(
     tuned = manifest.settings["classifier"]["tuning"]["best_epoch"] > 0
     assert (folder / "search_encoder").is_dir() == tuned
     assert (model.searcher.encoder_id != model.classifier.encoder.encoder_id) == tuned
+
+
+# --- personal data -----------------------------------------------------------------------------
+
+_PERSONAL = "refund to anna@example.com or call 13800138000"
+_REDACTED = "refund to [email] or call [phone]"
+
+
+def test_training_reads_texts_without_personal_data_and_says_what_was_replaced(
+    tmp_path: Path,
+) -> None:
+    data = table(tmp_path / "t.csv", (_PERSONAL, "refund"), ("hi", "greeting"), (_PERSONAL, "oos"))
+    said = io.StringIO()
+    inside, outside = read_training_rows(data, Progress(said))
+    assert [row.text for row in (*inside, *outside)] == [_REDACTED, "hi", _REDACTED]
+    assert "personal data replaced before training: 2 email, 2 phone" in said.getvalue()
+    assert "example.com" not in said.getvalue()
+
+
+def test_personal_data_stays_where_that_is_asked_for(tmp_path: Path) -> None:
+    data = table(tmp_path / "t.csv", (_PERSONAL, "refund"), ("hi", "greeting"))
+    inside, _ = read_training_rows(data, keep_personal_data=True)
+    assert inside[0].text == _PERSONAL
+
+
+def test_a_message_is_classified_as_its_redacted_form(model: IntentModel) -> None:
+    original, redacted = model.predict([_PERSONAL, _REDACTED]).heads["intent"].probabilities
+    assert (original == redacted).all()
+    assert model.tokenize(_PERSONAL).ids.tolist() == model.tokenize(_REDACTED).ids.tolist()
+
+
+def test_a_model_of_texts_as_they_are_reads_messages_as_they_are(
+    artifact: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(artifact, folder)
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    assert manifest["settings"].pop("redacted") is True
+    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    model = IntentModel.load(folder, threads=1, check=False)
+    assert model.tokenize(_PERSONAL).ids.tolist() != model.tokenize(_REDACTED).ids.tolist()
 
 
 @pytest.mark.parametrize(

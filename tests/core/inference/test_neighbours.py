@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import ModelCorrupt
 from core.inference.classifier import load_reference, save_reference
-from core.inference.neighbours import NEIGHBOURS, OpenSetScore, kth_similarity
+from core.inference.neighbours import NEIGHBOURS, kth_similarity
 
 
 def unit(*rows: tuple[float, ...]) -> np.ndarray:
@@ -37,23 +37,6 @@ def test_the_kth_similarity_is_that_of_a_full_sort() -> None:
 
 def test_no_texts_have_no_similarities() -> None:
     assert kth_similarity(np.empty((0, 2), np.float32), unit((1, 0))).shape == (0,)
-
-
-def test_the_score_adds_both_parts_in_standard_deviations() -> None:
-    score = OpenSetScore.fit(
-        np.array([1.0, 3.0], np.float32), np.array([0.4, 0.8], np.float32)
-    ).score(np.array([2.0, 4.0, 2.0], np.float32), np.array([0.6, 0.6, 0.2], np.float32))
-    assert score.tolist() == pytest.approx([0.0, 2.0, -2.0], abs=1e-5)
-
-
-def test_rows_that_are_all_alike_give_finite_scores() -> None:
-    fitted = OpenSetScore.fit(np.ones(3, np.float32), np.ones(3, np.float32))
-    assert fitted.score(np.float32([2]), np.float32([0.5])).tolist() == [0.5]
-
-
-def test_the_score_survives_the_manifest() -> None:
-    fitted = OpenSetScore(1.0, 2.0, 0.5, 0.1)
-    assert OpenSetScore.from_settings(fitted.settings()) == fitted
 
 
 def test_the_reference_rows_survive_their_file_in_half_precision(tmp_path: Path) -> None:

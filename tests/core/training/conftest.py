@@ -9,15 +9,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from core.artifacts import Manifest, now_iso, write_artifact
 from core.data.records import LabeledText
 from core.inference.encoder import EncoderConfig
-from core.inference.export import export_encoder
-from core.models import BaseModel
+from core.inference.export import export_encoder, load_torch_encoder
+from core.inference.tokenizer import TextTokenizer
+from core.models import BaseModel, resolve_model
 from core.training import classifier
-from core.training.finetune import FineTuneConfig
+from core.training.config import FineTuneConfig
+from core.training.finetune import FineTuned, fine_tune
+from core.training.linear import Linear
+from core.training.rows import Fold
 
 _OPENINGS = (
     "please tell me",
@@ -41,6 +46,7 @@ _CHINESE = {
 Label = Callable[..., list[LabeledText]]
 Train = Callable[..., SimpleNamespace]
 Export = Callable[..., EncoderConfig]
+Tune = Callable[..., FineTuned]
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +107,7 @@ def train(
         *heads: str,
         epochs: int = 2,
         learning_rate: float = 1e-4,
+        settings: dict[str, Any] | None = None,
         **options: Any,
     ) -> SimpleNamespace:
         folder = tmp_path_factory.mktemp("trained") / preset
@@ -112,7 +119,9 @@ def train(
                 folder=draft.path,
                 preset=preset,  # type: ignore[arg-type]
                 threads=1,
-                config=FineTuneConfig(epochs=epochs, learning_rate=learning_rate),
+                config=FineTuneConfig(
+                    epochs=epochs, learning_rate=learning_rate, **(settings or {})
+                ),
                 **({"base_model": str(tiny_base_model)} | options),
             )
             draft.manifest = Manifest(
@@ -144,3 +153,49 @@ def trained(request: pytest.FixtureRequest) -> SimpleNamespace:
     """A test that takes it runs once for each preset."""
     result: SimpleNamespace = request.getfixturevalue(f"trained_{request.param}")
     return result
+
+
+@pytest.fixture(scope="session")
+def questions(tiny_base_model: Path) -> SimpleNamespace:
+    """32 texts of two intents for tuning: `sequences` of token ids, `labels`, a `fold` of 24 rows
+    to learn from and 8 to judge by, and a `start` that knows nothing."""
+    texts = [
+        f"{opening} {question} {i}"
+        for i in range(8)
+        for opening in ("hello", "please")
+        for question in ("where is my order", "i want my money back")
+    ]
+    tokenizer = TextTokenizer(tiny_base_model / "tokenizer.json", 64)
+    return SimpleNamespace(
+        sequences=[tokens.ids for tokens in tokenizer.encode(texts)],
+        labels=np.arange(len(texts)) % 2,
+        fold=Fold(np.arange(24), np.arange(24, 32)),
+        start=Linear(np.zeros((32, 2), dtype=np.float32), np.zeros(2, dtype=np.float32)),
+    )
+
+
+@pytest.fixture
+def encoder(tiny_base_model: Path) -> Any:
+    """The tiny model in torch, a new one for each test."""
+    return load_torch_encoder(resolve_model(str(tiny_base_model)))
+
+
+@pytest.fixture(scope="session")
+def tune(questions: SimpleNamespace) -> Tune:
+    """`fine_tune` on `questions`; what is no argument of it is a setting."""
+
+    def tune(model: Any, **given: Any) -> FineTuned:
+        names = ("options", "progress", "teacher", "vary")
+        arguments = {name: given.pop(name) for name in names if name in given}
+        labels = given.pop("labels", {"intent": questions.labels})
+        start = given.pop("start", questions.start)
+        fold = given.pop("fold", questions.fold)
+        seed = given.pop("seed", 0)
+        config = FineTuneConfig(**({"epochs": 2, "batch_size": 8} | given))
+        heads = dict.fromkeys(labels, start)
+        return fine_tune(
+            model, "mean", questions.sequences, labels, heads, fold, config,
+            seed=seed, threads=1, **arguments,
+        )  # fmt: skip
+
+    return tune

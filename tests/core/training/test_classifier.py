@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from core.artifacts import read_manifest, verify
 from core.data.records import LabeledText
 from core.errors import DataError, ModelCorrupt, ModelNotFound
+from core.evaluation import open_set_scores
 from core.evaluation.classification import accuracy, macro_f1
 from core.inference import quantize
 from core.inference.classifier import TextClassifier
@@ -21,8 +23,8 @@ from core.inference.encoder import TextEncoder
 from core.inference.heads import LinearHead
 from core.inference.ngrams import featurize
 from core.training import classifier as module
+from core.training import finetune
 from core.training.classifier import export_base_encoder, train_classifier
-from core.training.finetune import _Run
 
 Train = Callable[..., SimpleNamespace]
 Label = Callable[..., list[LabeledText]]
@@ -55,9 +57,10 @@ def intents_of(trained: SimpleNamespace) -> list[str]:
 
 
 def test_every_preset_writes_the_same_files(trained: SimpleNamespace) -> None:
-    assert set(verify(trained.folder, kind="test").files) == {
+    journal = {"training.jsonl"}  # where something was tuned
+    assert set(verify(trained.folder, kind="test").files) - journal == {
         *("encoder/encoder.json", "encoder/model.onnx", "encoder/tokenizer.json"),
-        *("heads.safetensors", "reference.safetensors"),
+        *("heads.safetensors", "open_set.safetensors"),
     }
 
 
@@ -69,7 +72,7 @@ def test_both_presets_say_the_same_things_of_themselves(
     assert fast.settings.keys() == accurate.settings.keys()
     for part in ("heads", "choices"):
         assert fast.settings[part]["intent"].keys() == accurate.settings[part]["intent"].keys()
-    for part in ("open_set", "lexical_open_set", "precision"):
+    for part in ("open_set", "precision"):
         assert fast.settings[part].keys() == accurate.settings[part].keys()
     assert fast.metrics["intent"].keys() == accurate.metrics["intent"].keys()
     assert fast.data_sha256 == accurate.data_sha256
@@ -122,7 +125,8 @@ def test_the_tuned_encoder_is_the_one_that_is_served_and_judged(
 ) -> None:
     """The final head is that of the only fold, so the held-out figures must be the served ones."""
     scores = iter([0.1, 0.2, 0.3])
-    monkeypatch.setattr(_Run, "score", lambda self, rows: next(scores))
+    monkeypatch.setattr(finetune, "_score", lambda *said: next(scores))
+    monkeypatch.setattr(module, "_REFIT_BELOW", 0)
     # So fast that the frozen embeddings would give clearly other figures.
     trained = train(shop_rows, "accurate", learning_rate=1e-2)
     assert trained.result.settings["tuning"]["best_epoch"] == 2
@@ -131,6 +135,29 @@ def test_the_tuned_encoder_is_the_one_that_is_served_and_judged(
     held_out = trained.result.held_out["intent"]
     served = classifier.predict([shop_rows[row].text for row in held_out.rows]).heads["intent"]
     np.testing.assert_allclose(served.probabilities, held_out.probabilities, atol=2e-3)
+
+
+def test_of_few_rows_the_encoder_is_tuned_once_more_on_all_of_them(
+    train: Train, shop_rows: list[LabeledText], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is served has seen every row; the figures are of the model before, which had not."""
+    scores = iter([0.1, 0.2, 0.3])
+    seen: list[int] = []
+    tune = module.fine_tune
+
+    def fine_tune(*given: Any, **options: Any) -> Any:
+        fold = given[5]
+        seen.append(len(fold.train))
+        if len(fold.held_out):
+            monkeypatch.setattr(finetune, "_score", lambda *said: next(scores))
+        return tune(*given, **options)
+
+    monkeypatch.setattr(module, "fine_tune", fine_tune)
+    trained = train(shop_rows, "accurate", learning_rate=1e-3)
+    held_out = trained.result.held_out["intent"]
+    assert seen == [len(shop_rows) - len(held_out.rows), len(shop_rows)]
+    served = serve(trained).predict([shop_rows[row].text for row in held_out.rows])
+    assert not np.allclose(served.heads["intent"].probabilities, held_out.probabilities, atol=2e-3)
 
 
 def test_where_int8_is_chosen_it_is_what_is_served_compared_with_and_judged(
@@ -149,10 +176,10 @@ def test_where_int8_is_chosen_it_is_what_is_served_compared_with_and_judged(
     in_int8, in_fp32 = (
         model.encoder.encode(readable).embeddings for model in (classifier, serve(trained_fast))
     )
-    np.testing.assert_allclose(classifier._reference, in_int8, atol=1e-3)
-    assert np.abs(classifier._reference - in_fp32).max() > 5e-3
+    np.testing.assert_allclose(classifier._open_set.model.reference, in_int8, atol=1e-3)
+    assert np.abs(classifier._open_set.model.reference - in_fp32).max() > 5e-3
     held_out, before = (t.result.held_out["intent"] for t in (trained, trained_fast))
-    assert not np.allclose(held_out.probabilities, before.probabilities, atol=1e-4)
+    assert not np.allclose(held_out.in_scope, before.in_scope, atol=1e-3)
 
 
 def test_training_rows_are_recognised_in_both_languages(trained: SimpleNamespace) -> None:
@@ -234,7 +261,10 @@ def test_an_unreadable_texts_score_does_not_depend_on_its_neighbours(
 ) -> None:
     classifier = serve(trained_fast)
     before = classifier.predict(["退款要多久", "where is my order"]).in_scope
-    classifier._reference = -classifier._reference
+    known = classifier._open_set.model
+    classifier._open_set = replace(
+        classifier._open_set, model=replace(known, reference=-known.reference)
+    )
     after = classifier.predict(["退款要多久", "where is my order"]).in_scope
     assert after[0] == before[0]
     assert after[1] != before[1]
@@ -243,18 +273,19 @@ def test_an_unreadable_texts_score_does_not_depend_on_its_neighbours(
 def test_the_reference_holds_only_rows_that_the_encoder_can_read(
     trained: SimpleNamespace,
 ) -> None:
-    assert serve(trained)._reference.shape == (54, 32)
+    assert serve(trained)._open_set.model.reference.shape == (54, 32)
 
 
 def test_a_reference_of_many_rows_is_a_random_part_of_them(
     train: Train, shop_rows: list[LabeledText], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_REFERENCE", 20)
+    monkeypatch.setattr(open_set_scores, "MAX_REFERENCE", 20)
     trained = train(shop_rows, "fast")
     classifier = serve(trained)
-    assert len(classifier._reference) == 20
+    reference = classifier._open_set.model.reference
+    assert len(reference) == 20
     english = [row.text for row in trained.rows if row.text.isascii()]
-    near = classifier.encoder.encode(english).embeddings @ classifier._reference.T
+    near = classifier.encoder.encode(english).embeddings @ reference.T
     of_each = [int((near[start : start + 18] > 0.999).any(axis=1).sum()) for start in (0, 18, 36)]
     assert all(of_each), "not the first 20 of a file that is sorted by intent"
 
@@ -295,7 +326,7 @@ def test_labels_drawn_at_random_get_the_figures_of_chance(train: Train, label: L
 def test_the_same_seed_gives_the_same_model(train: Train, label: Label, preset: str) -> None:
     rows = label(ENGLISH * 3)
     first, second = (read_manifest(train(rows, preset, epochs=1).folder) for _ in range(2))
-    for name in ("heads.safetensors", "reference.safetensors", "encoder/encoder.json"):
+    for name in ("heads.safetensors", "open_set.safetensors", "encoder/encoder.json"):
         assert first.files[name] == second.files[name]
     assert first.metrics == second.metrics
     assert first.data_sha256 == second.data_sha256
@@ -409,7 +440,7 @@ def test_rows_of_any_characters_can_be_trained_on(train: Train, label: Label) ->
 # --- broken artefacts ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("file", ["heads.safetensors", "reference.safetensors"])
+@pytest.mark.parametrize("file", ["heads.safetensors", "open_set.safetensors"])
 def test_a_file_that_is_missing_when_serving_is_named(
     trained_fast: SimpleNamespace, tmp_path: Path, file: str
 ) -> None:

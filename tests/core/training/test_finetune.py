@@ -5,59 +5,29 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import transformers
 
-from core.errors import ModelError
+from core.errors import InvalidInput, ModelError
 from core.inference.export import load_torch_encoder
-from core.inference.tokenizer import TextTokenizer
 from core.models import resolve_model
 from core.progress import Progress
-from core.training.finetune import FineTuneConfig, FineTuned, _Run, fine_tune
-from core.training.heads import Linear
+from core.training import finetune
+from core.training.config import FineTuneConfig
+from core.training.finetune import FineTuned, encoder_layers
+from core.training.linear import Linear
+from core.training.objective import ClassifierModule
 from core.training.rows import Fold
 
 Model = Any
-TEXTS = [
-    f"{opening} {question} {i}"
-    for i in range(8)
-    for opening in ("hello", "please")
-    for question in ("where is my order", "i want my money back")
-]
-LABELS = np.arange(len(TEXTS)) % 2
-FOLD = Fold(np.arange(24), np.arange(24, 32))
-START = Linear(np.zeros((32, 2), dtype=np.float32), np.zeros(2, dtype=np.float32))
-
-
-@pytest.fixture
-def model(tiny_base_model: Path) -> Model:
-    return load_torch_encoder(resolve_model(str(tiny_base_model)))
-
-
-@pytest.fixture(scope="module")
-def sequences(tiny_base_model: Path) -> list[np.ndarray]:
-    tokenizer = TextTokenizer(tiny_base_model / "tokenizer.json", 64)
-    return [tokens.ids for tokens in tokenizer.encode(TEXTS)]
-
-
-@pytest.fixture
-def tune(sequences: list[np.ndarray]) -> Callable[..., FineTuned]:
-    def tune(model: Model, *, start: Linear = START, seed: int = 0, **config: Any) -> FineTuned:
-        return fine_tune(
-            model,
-            "mean",
-            sequences,
-            {"intent": LABELS},
-            {"intent": start},
-            FOLD,
-            FineTuneConfig(**({"epochs": 2, "batch_size": 8} | config)),
-            seed=seed,
-            threads=1,
-        )
-
-    return tune
+Tune = Callable[..., FineTuned]
+Scored = Callable[[Sequence[float]], list[Any]]
+Questions = SimpleNamespace
 
 
 def weights(model: Model) -> dict[str, np.ndarray]:
@@ -74,7 +44,7 @@ def differing(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> set[
 
 
 @pytest.fixture
-def scored(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[float]], list[Any]]:
+def scored(monkeypatch: pytest.MonkeyPatch, questions: Questions) -> Scored:
     """Say in advance what validation finds, before the first epoch and after each.
 
     The list given back fills with the weights as they were at each of these moments.
@@ -84,12 +54,13 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[float]], list[
         seen: list[Any] = []
         coming = iter(scores)
 
-        def score(self: _Run, rows: np.ndarray) -> float:
-            assert rows is FOLD.held_out
-            seen.append((weights(self.model), self.linear_heads()["intent"]))
+        def score(module: Any, rows: Any, labels: Any, held_out: np.ndarray) -> float:
+            assert held_out is questions.fold.held_out
+            head = next(iter(module.heads.values())).weight.detach().numpy().T.copy()
+            seen.append((weights(module.encoder), head))
             return next(coming)
 
-        monkeypatch.setattr(_Run, "score", score)
+        monkeypatch.setattr(finetune, "_score", score)
         return seen
 
     return scored
@@ -99,48 +70,88 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[float]], list[
 
 
 def test_the_weights_of_the_best_epoch_are_kept_and_tuning_stops_when_patience_ends(
-    model: Model, tune: Callable[..., FineTuned], scored: Callable[..., list[Any]]
+    encoder: Model, tune: Tune, scored: Scored
 ) -> None:
     seen = scored([0.5, 0.6, 0.9, 0.8, 0.9, 1.0])
-    tuned = tune(model, epochs=5, patience=2)
+    tuned = tune(encoder, epochs=5, patience=2)
     assert tuned.best_epoch == 2
     assert [entry["epoch"] for entry in tuned.history] == [0, 1, 2, 3, 4], "the fifth never ran"
     best_weights, best_head = seen[2]
-    assert not differing(weights(model), best_weights)
-    assert differing(weights(model), seen[4][0])
-    np.testing.assert_array_equal(tuned.heads["intent"].weight, best_head.weight)
-    np.testing.assert_array_equal(tuned.heads["intent"].bias, best_head.bias)
+    assert not differing(weights(tuned.model), best_weights)
+    assert differing(weights(tuned.model), seen[4][0])
+    np.testing.assert_array_equal(tuned.heads["intent"].weight, best_head)
 
 
 def test_where_no_epoch_is_better_the_model_stays_what_it_was(
-    model: Model, tune: Callable[..., FineTuned], scored: Callable[..., list[Any]]
+    encoder: Model, tune: Tune, scored: Scored, questions: Questions
 ) -> None:
-    before = weights(model)
+    before = weights(encoder)
     scored([0.9, 0.8, 0.9])
-    tuned = tune(model, epochs=5, patience=2)
+    tuned = tune(encoder, epochs=5, patience=2)
     assert tuned.best_epoch == 0
-    assert not differing(weights(model), before)
-    np.testing.assert_array_equal(tuned.heads["intent"].weight, START.weight)
+    assert not differing(weights(tuned.model), before)
+    np.testing.assert_array_equal(tuned.heads["intent"].weight, questions.start.weight)
 
 
-def test_a_better_epoch_renews_the_patience(
-    model: Model, tune: Callable[..., FineTuned], scored: Callable[..., list[Any]]
-) -> None:
+def test_a_better_epoch_renews_the_patience(encoder: Model, tune: Tune, scored: Scored) -> None:
     scored([0.1, 0.1, 0.2, 0.2, 0.3, 0.3])
-    assert tune(model, epochs=5, patience=2).best_epoch == 4
+    assert tune(encoder, epochs=5, patience=2).best_epoch == 4
 
 
-def test_a_limit_of_time_ends_tuning_between_epochs(
-    model: Model, tune: Callable[..., FineTuned]
+def test_a_limit_of_time_ends_tuning_between_epochs(encoder: Model, tune: Tune) -> None:
+    assert len(tune(encoder, epochs=5, patience=9, max_minutes=0.0).history) == 2
+
+
+def test_no_epochs_leave_the_model_as_it_was(encoder: Model, tune: Tune) -> None:
+    before = weights(encoder)
+    tuned = tune(encoder, epochs=0)
+    assert [entry["epoch"] for entry in tuned.history] == [0]
+    assert not differing(weights(tuned.model), before)
+
+
+def test_without_rows_to_judge_by_the_last_epoch_stays(encoder: Model, tune: Tune) -> None:
+    everything = Fold(np.arange(32), np.arange(0))
+    assert tune(encoder, epochs=3, patience=1, fold=everything).best_epoch == 3
+
+
+# --- the mean of several epochs ------------------------------------------------------------------
+
+
+def test_the_mean_of_the_last_epochs_is_kept_where_it_judges_no_worse(
+    encoder: Model, tune: Tune, scored: Scored
 ) -> None:
-    assert len(tune(model, epochs=5, patience=9, max_minutes=0.0).history) == 2
+    seen = scored([0.5, 0.6, 0.7, 0.8, 0.8])
+    tuned = tune(encoder, epochs=3, average=2)
+    assert [entry["epoch"] for entry in tuned.history] == [0, 1, 2, 3, -1]
+    found = weights(tuned.model)
+    for name, value in found.items():
+        np.testing.assert_allclose(value, (seen[2][0][name] + seen[3][0][name]) / 2, atol=1e-7)
+    assert differing(found, seen[3][0])
+
+
+def test_a_mean_that_judges_worse_is_not_kept(encoder: Model, tune: Tune, scored: Scored) -> None:
+    seen = scored([0.5, 0.6, 0.7, 0.8, 0.7])
+    tuned = tune(encoder, epochs=3, average=2)
+    assert tuned.best_epoch == 3
+    assert not differing(weights(tuned.model), seen[3][0])
+
+
+@pytest.mark.parametrize(("mean", "best_epoch"), [(0.9, 0), (0.95, 2)])
+def test_where_no_epoch_was_better_the_mean_must_be(
+    encoder: Model, tune: Tune, scored: Scored, mean: float, best_epoch: int
+) -> None:
+    before = weights(encoder)
+    scored([0.9, 0.8, 0.9, mean])
+    tuned = tune(encoder, epochs=2, average=2)
+    assert tuned.best_epoch == best_epoch
+    assert bool(differing(weights(tuned.model), before)) == (best_epoch > 0)
 
 
 # --- what is learnt ------------------------------------------------------------------------------
 
 
-def test_a_task_that_can_be_learnt_is_learnt(model: Model, tune: Callable[..., FineTuned]) -> None:
-    tuned = tune(model, epochs=10, learning_rate=2e-3, head_learning_rate=0.2, patience=10)
+def test_a_task_that_can_be_learnt_is_learnt(encoder: Model, tune: Tune) -> None:
+    tuned = tune(encoder, epochs=10, learning_rate=2e-3, head_learning_rate=0.2, patience=10)
     assert tuned.history[0]["accuracy"] == 0.5
     assert tuned.history[tuned.best_epoch]["accuracy"] == 1.0
     losses = [entry["loss"] for entry in tuned.history[1:]]
@@ -148,185 +159,281 @@ def test_a_task_that_can_be_learnt_is_learnt(model: Model, tune: Callable[..., F
 
 
 def test_only_training_rows_reach_the_loss(
-    model: Model, tune: Callable[..., FineTuned], monkeypatch: pytest.MonkeyPatch
+    encoder: Model, tune: Tune, questions: Questions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    loss = _Run._loss
+    forward = ClassifierModule.forward
 
-    def spy(self: _Run, embeddings: Any, batch: np.ndarray) -> Any:
-        seen.extend(batch.tolist())
-        return loss(self, embeddings, batch)
+    def spy(self: Any, input_ids: Any, attention_mask: Any, rows: Any) -> Any:
+        seen.extend(rows.tolist())
+        return forward(self, input_ids, attention_mask, rows)
 
-    monkeypatch.setattr(_Run, "_loss", spy)
-    tune(model, epochs=2, patience=9)
-    assert sorted(seen) == sorted([*FOLD.train, *FOLD.train]), "each of them once an epoch"
+    monkeypatch.setattr(ClassifierModule, "forward", spy)
+    tune(encoder, epochs=2, patience=9)
+    train = questions.fold.train
+    assert sorted(seen) == sorted([*train, *train]), "each of them once an epoch"
 
 
 def test_the_layers_change_and_the_token_embeddings_do_not(
-    model: Model, tune: Callable[..., FineTuned], scored: Callable[..., list[Any]]
+    encoder: Model, tune: Tune, scored: Scored
 ) -> None:
-    before = weights(model)
+    before = weights(encoder)
     scored([0.0, 0.1, 0.2])
-    tune(model)
-    changed = differing(weights(model), before)
+    tuned = tune(encoder)
+    changed = differing(weights(tuned.model), before)
     assert any(name.startswith("encoder.layer.0") for name in changed)
     assert any(name.startswith("encoder.layer.1") for name in changed)
     assert not any(name.startswith("embeddings") for name in changed)
-    assert all(p.grad is None for p in model.embeddings.parameters()), "nor is time lost on them"
+    assert all(p.grad is None for p in encoder.embeddings.parameters()), "nor is time lost on them"
+
+
+@pytest.mark.parametrize(
+    ("tuning", "expected"),
+    [({"tune": "head"}, set()), ({"tune": "top", "top_layers": 1}, {"encoder.layer.1"})],
+)
+def test_less_than_all_may_learn(
+    encoder: Model, tune: Tune, scored: Scored, tuning: dict[str, Any], expected: set[str]
+) -> None:
+    before = weights(encoder)
+    scored([0.0, 0.1, 0.2])
+    tuned = tune(encoder, **tuning)
+    assert {".".join(n.split(".")[:3]) for n in differing(weights(tuned.model), before)} == expected
+    assert tuned.heads["intent"].weight.any(), "the head always learns"
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
-    tiny_base_model: Path, tune: Callable[..., FineTuned], scored: Callable[..., list[Any]]
+    tiny_base_model: Path, tune: Tune, scored: Scored
 ) -> None:
     found = []
     for seed in (1, 1, 2):
         scored([0.0, 0.1, 0.2])
-        fresh = load_torch_encoder(resolve_model(str(tiny_base_model)))
-        tuned = tune(fresh, seed=seed)
-        found.append((weights(fresh), tuned))
+        tuned = tune(load_torch_encoder(resolve_model(str(tiny_base_model))), seed=seed)
+        found.append((weights(tuned.model), tuned.heads["intent"].weight))
     assert not differing(found[0][0], found[1][0])
-    np.testing.assert_array_equal(
-        found[0][1].heads["intent"].weight, found[1][1].heads["intent"].weight
-    )
+    np.testing.assert_array_equal(found[0][1], found[1][1])
     assert differing(found[0][0], found[2][0])
 
 
-def test_the_tuned_model_is_left_ready_to_serve(
-    model: Model, tune: Callable[..., FineTuned]
-) -> None:
-    tune(model)
-    assert not model.training, "no dropout in what is exported"
+def test_the_tuned_model_is_left_ready_to_serve(encoder: Model, tune: Tune) -> None:
+    assert not tune(encoder).model.training, "no dropout in what is exported"
 
 
 def test_a_loss_that_is_no_number_ends_tuning_with_the_mend(
-    model: Model, tune: Callable[..., FineTuned]
+    encoder: Model, tune: Tune, questions: Questions
 ) -> None:
-    endless = Linear(np.full((32, 2), np.inf, dtype=np.float32), START.bias)
+    endless = Linear(np.full((32, 2), np.inf, dtype=np.float32), questions.start.bias)
     with pytest.raises(ModelError, match="no number any more") as refused:
-        tune(model, start=endless)
+        tune(encoder, start=endless)
     assert "fast preset" in str(refused.value)
+
+
+def test_a_setting_of_dropout_holds_in_all_layers(encoder: Model, tune: Tune) -> None:
+    tuned = tune(encoder, epochs=0, dropout=0.25)
+    found = [m.p for m in tuned.model.modules() if "Dropout" in type(m).__name__]
+    assert found
+    assert set(found) == {0.25}
+
+
+def test_gradients_of_several_batches_may_make_one_step(
+    tiny_base_model: Path, tune: Tune, scored: Scored
+) -> None:
+    found = []
+    for batch_size, accumulated in ((24, 1), (8, 3)):
+        scored([0.0, 0.1])
+        model = load_torch_encoder(resolve_model(str(tiny_base_model)))
+        settings = {"batch_size": batch_size, "gradient_accumulation": accumulated}
+        found.append(weights(tune(model, epochs=1, dropout=0.0, warmup=0.0, **settings).model))
+    for name, value in found[0].items():
+        np.testing.assert_allclose(found[1][name], value, atol=1e-5)
+
+
+# --- the adversary -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["fgm", "pgd"])
+def test_an_adversary_changes_what_is_learnt_and_leaves_no_hook(
+    tiny_base_model: Path, tune: Tune, scored: Scored, kind: str
+) -> None:
+    found = []
+    for adversarial in ("none", kind):
+        scored([0.0, 0.1])
+        model = load_torch_encoder(resolve_model(str(tiny_base_model)))
+        tuned = tune(model, epochs=1, dropout=0.0, adversarial=adversarial)
+        found.append(weights(tuned.model))
+        assert not tuned.model.embeddings._forward_hooks
+    assert differing(found[0], found[1])
+
+
+# --- other architectures -------------------------------------------------------------------------
+
+SIZES = {
+    "vocab_size": 200,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 66,
+}
+DISTIL = {"vocab_size": 200, "dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64}
+
+
+def other(architecture: str) -> Model:
+    torch.manual_seed(0)
+    if architecture == "roberta":
+        return transformers.RobertaModel(transformers.RobertaConfig(**SIZES)).eval()
+    return transformers.DistilBertModel(transformers.DistilBertConfig(**DISTIL)).eval()
+
+
+@pytest.mark.parametrize("architecture", ["roberta", "distilbert"])
+@pytest.mark.parametrize(
+    "tuning",
+    [
+        {"tune": "all"},
+        {"tune": "top", "top_layers": 1},
+        {"tune": "lora", "adapter_rank": 2},
+        {"tune": "ia3"},
+        {"tune": "prompt", "adapter_rank": 2},
+        {"tune": "all", "adversarial": "fgm"},
+    ],
+    ids=lambda tuning: "-".join(map(str, tuning.values())),
+)
+def test_encoders_of_other_architectures_are_tuned(
+    architecture: str, tuning: dict[str, Any], tune: Tune, scored: Scored
+) -> None:
+    scored([0.0, 1.0])
+    before = weights(other(architecture))
+    tuned = tune(other(architecture), epochs=1, warmup=0.0, learning_rate=1e-2, **tuning)
+    after = weights(tuned.model)
+    if tuning["tune"] == "prompt":
+        assert any("prompt" in name for name in after)
+        return
+    layers = {n.split(".layer.")[1][0] for n in differing(before, after)}
+    assert layers == ({"1"} if tuning["tune"] == "top" else {"0", "1"})
+
+
+def test_prefix_tuning_is_refused_where_attention_takes_no_keys_from_outside(tune: Tune) -> None:
+    with pytest.raises(InvalidInput, match="DistilBertModel does not") as refused:
+        tune(other("distilbert"), tune="prefix")
+    assert "tune=prompt" in str(refused.value)
+
+
+def test_a_model_without_layers_is_refused() -> None:
+    with pytest.raises(ModelError, match="no list of layers"):
+        encoder_layers(torch.nn.Linear(2, 2))
 
 
 # --- several heads -------------------------------------------------------------------------------
 
 
-def several(model: Model, sequences: list[np.ndarray], labels: dict[str, np.ndarray]) -> FineTuned:
-    start = dict.fromkeys(labels, START)
-    config = FineTuneConfig(epochs=1, batch_size=8)
-    return fine_tune(model, "mean", sequences, labels, start, FOLD, config, seed=0, threads=1)
-
-
 def test_a_row_without_a_label_for_a_head_teaches_that_head_nothing(
-    model: Model, sequences: list[np.ndarray], scored: Callable[..., list[Any]]
+    encoder: Model, tune: Tune, questions: Questions, scored: Scored
 ) -> None:
     scored([0.0, 1.0])
-    some = np.where(np.arange(len(TEXTS)) % 4 < 2, LABELS, -1)
-    none = np.full(len(TEXTS), -1)
-    tuned = several(model, sequences, {"intent": LABELS, "topic": some, "mood": none})
+    labels = questions.labels
+    some = np.where(np.arange(len(labels)) % 4 < 2, labels, -1)
+    none = np.full(len(labels), -1)
+    tuned = tune(encoder, epochs=1, labels={"intent": labels, "topic": some, "mood": none})
     assert tuned.heads["intent"].weight.any()
     assert tuned.heads["topic"].weight.any()
     assert not tuned.heads["mood"].weight.any()
 
 
 def test_a_head_is_scored_on_the_rows_that_have_its_label(
-    model: Model, sequences: list[np.ndarray]
+    encoder: Model, tune: Tune, questions: Questions
 ) -> None:
-    half = np.where(np.arange(len(TEXTS)) < 28, LABELS, -1)
-    tuned = several(model, sequences, {"intent": LABELS, "topic": half})
+    half = np.where(np.arange(32) < 28, questions.labels, -1)
+    tuned = tune(encoder, epochs=0, labels={"intent": questions.labels, "topic": half})
     assert tuned.history[0]["accuracy"] == 0.5
 
 
 def test_without_any_label_to_judge_by_the_score_is_zero_and_not_no_number(
-    model: Model, sequences: list[np.ndarray]
+    encoder: Model, tune: Tune, questions: Questions
 ) -> None:
-    blind = np.where(np.arange(len(TEXTS)) < 24, LABELS, -1)
-    assert [h["accuracy"] for h in several(model, sequences, {"intent": blind}).history] == [0, 0]
+    blind = np.where(np.arange(32) < 24, questions.labels, -1)
+    tuned = tune(encoder, epochs=1, labels={"intent": blind})
+    assert [h["accuracy"] for h in tuned.history] == [0, 0]
 
 
 # --- rates and batches ---------------------------------------------------------------------------
 
 
-@pytest.fixture
-def run(model: Model, sequences: list[np.ndarray]) -> Callable[..., _Run]:
-    def make(**config: Any) -> _Run:
-        return _Run(
-            model,
-            "mean",
-            sequences,
-            {"intent": LABELS},
-            {"intent": START},
-            FineTuneConfig(**config),
-            np.random.default_rng(0),
-        )
-
-    return make
+def groups(encoder: Model, **config: Any) -> list[dict[str, Any]]:
+    settings = FineTuneConfig(**config)
+    start = {"intent": Linear(np.zeros((32, 2), np.float32), np.zeros(2, np.float32))}
+    encoder, layers = finetune._prepare(encoder, settings)
+    module = ClassifierModule(encoder, "mean", start, {"intent": np.zeros(1, int)}, settings)
+    return finetune._parameter_groups(module, layers, settings)
 
 
-def test_the_learning_rate_warms_up_and_decays_to_nothing(run: Callable[..., _Run]) -> None:
-    optimizer, schedule = run(head_learning_rate=1.0, warmup=0.2).optimizer(10)
-    rates = []
-    for _ in range(10):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    assert rates[:3] == pytest.approx([0.5, 1.0, 1.0])
+def test_the_learning_rate_warms_up_and_decays(
+    encoder: Model, tune: Tune, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+    step = torch.optim.AdamW.step
+
+    def spy(self: Any, *args: Any, **kwargs: Any) -> Any:
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+    tune(encoder, epochs=10, batch_size=24, patience=99, head_learning_rate=1.0, warmup=0.2)
+    assert rates[:3] == pytest.approx([0.0, 0.5, 1.0])
     assert rates[2:] == sorted(rates[2:], reverse=True)
-    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.0)
+    assert rates[-1] == pytest.approx(1 / 8)
 
 
-def test_a_layer_learns_slower_than_the_one_above(run: Callable[..., _Run]) -> None:
-    groups = run(learning_rate=1.0, layer_decay=0.5)._parameter_groups()
-    assert [group["lr"] for group in groups[1:]] == [1.0, 1.0, 0.5, 0.5]
+def test_a_layer_learns_slower_than_the_one_above(encoder: Model) -> None:
+    found = groups(encoder, learning_rate=1.0, layer_decay=0.5)
+    assert [group["lr"] for group in found[1:]] == [1.0, 1.0, 0.5, 0.5]
 
 
-def test_weight_decay_spares_heads_biases_and_norms(run: Callable[..., _Run]) -> None:
-    for group in run(weight_decay=0.01)._parameter_groups():
+def test_weight_decay_spares_heads_biases_and_norms(encoder: Model) -> None:
+    for group in groups(encoder, weight_decay=0.01):
         matrices = all(p.ndim > 1 for p in group["params"])
         assert (group["weight_decay"] > 0) == (matrices and group["lr"] != 1e-3)
 
 
-def test_batches_hold_texts_of_like_length_and_each_row_once(
-    model: Model, run: Callable[..., _Run]
+def test_texts_are_cut_in_training_and_not_where_they_are_served(
+    encoder: Model, tune: Tune, questions: Questions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = run(batch_size=4)
-    chosen.sequences = [np.zeros(2 + 10 * (i % 4), dtype=np.int64) for i in range(32)]
-    batches = chosen._training_batches(np.arange(32))
-    assert sorted(row for batch in batches for row in batch.tolist()) == list(range(32))
-    assert all(len({len(chosen.sequences[row]) for row in batch}) == 1 for batch in batches)
-    again = chosen._training_batches(np.arange(32))
-    assert [b.tolist() for b in batches] != [b.tolist() for b in again], "not in the same order"
+    widths: set[int] = set()
+    forward = ClassifierModule.forward
+
+    def spy(self: Any, input_ids: Any, attention_mask: Any, rows: Any) -> Any:
+        widths.add(input_ids.shape[1])
+        return forward(self, input_ids, attention_mask, rows)
+
+    monkeypatch.setattr(ClassifierModule, "forward", spy)
+    tune(encoder, epochs=1, max_tokens=4)
+    assert widths == {4}
+    assert max(map(len, questions.sequences)) > 4
 
 
-def test_texts_are_cut_in_training(run: Callable[..., _Run]) -> None:
-    assert max(map(len, run(max_tokens=4).sequences)) == 4
-
-
-def test_label_smoothing_keeps_the_loss_of_a_sure_answer_up(run: Callable[..., _Run]) -> None:
-    import torch
-
-    embeddings = torch.zeros(1, 32)
-    embeddings[0, 0] = 1.0
-    losses = []
-    for smoothing in (0.0, 0.5):
-        chosen = run(label_smoothing=smoothing)
-        with torch.no_grad():
-            chosen.heads["intent"].weight[0, 0] = 50.0
-        losses.append(float(chosen._loss(embeddings, np.array([0])).detach()))
-    assert losses[0] == pytest.approx(0.0, abs=1e-3)
-    assert losses[1] > 5
-
-
-def test_each_epoch_is_told(
-    model: Model, sequences: list[np.ndarray], scored: Callable[..., list[Any]]
+def test_other_tokens_for_a_row_are_trained_on_and_cut(
+    encoder: Model, tune: Tune, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked: set[tuple[int, int]] = set()
+    seen: set[int] = set()
+    forward = ClassifierModule.forward
+
+    def spy(self: Any, input_ids: Any, attention_mask: Any, rows: Any) -> Any:
+        seen.update(input_ids.flatten().tolist())
+        return forward(self, input_ids, attention_mask, rows)
+
+    def vary(epoch: int, row: int) -> np.ndarray:
+        asked.add((epoch, row))
+        return np.full(99, 7)
+
+    monkeypatch.setattr(ClassifierModule, "forward", spy)
+    tune(encoder, epochs=2, vary=vary)
+    assert asked == {(epoch, row) for epoch in range(2) for row in range(24)}, "no held-out row"
+    assert seen == {7}
+
+
+def test_each_epoch_is_told(encoder: Model, tune: Tune, scored: Scored) -> None:
     scored([0.5, 0.75])
     log = io.StringIO()
-    labels, start = {"intent": LABELS}, {"intent": START}
-    config = FineTuneConfig(epochs=1, batch_size=8)
-    fine_tune(
-        model, "mean", sequences, labels, start, FOLD, config,
-        seed=0, threads=1, progress=Progress(log),
-    )  # fmt: skip
+    tune(encoder, epochs=1, progress=Progress(log))
     last = log.getvalue().splitlines()[-1]
-    assert last.startswith("epoch 1: loss ")
+    assert last.startswith("epoch 1: loss 0.6")
     assert last.endswith("held-out accuracy 0.750")
