@@ -158,9 +158,10 @@ def _optimise(raw: Path, path: Path, config: Any) -> None:
         opt_level=0,
         use_gpu=False,
     )
-    # Virtual tokens hide the width from the exporter; whoever serves reads it here.
     [output] = optimised.model.graph.output
-    output.type.tensor_type.shape.dim[1].dim_value = int(config.hidden_size)
+    if output.name == "embeddings":
+        # Virtual tokens hide the width from the exporter; whoever serves reads it here.
+        output.type.tensor_type.shape.dim[1].dim_value = int(config.hidden_size)
     optimised.save_model_to_file(str(path))
 
 

@@ -19,8 +19,9 @@ from transformers.trainer_callback import TrainerCallback
 from core.errors import InvalidInput, ModelError
 from core.inference.export import virtual_tokens
 from core.training.config import FineTuneConfig
+from core.training.states import load_state, save_state
 
-_RANKS = "ranks.pt"
+_RANKS = "ranks.safetensors"
 
 
 def with_adapter(model: Any, config: FineTuneConfig) -> Any:
@@ -115,9 +116,9 @@ class Ranks(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         self._config.tfinal = 3 * state.max_steps // 10
         path = self._path(args, state)
         if state.global_step and path.is_file():
-            said = torch.load(path, weights_only=True, map_location=args.device)
-            self._config.rank_pattern = said.pop("rank_pattern")
-            vars(self._tuner.rankallocator).update(said)
+            parts, said = load_state(path, args.device)
+            self._config.rank_pattern = said["rank_pattern"]
+            vars(self._tuner.rankallocator).update({name: parts.get(name, {}) for name in _MEANS})
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **of: Any) -> None:
         """After the step, before its gradients are cleared."""
@@ -127,8 +128,9 @@ class Ranks(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         """Its running means are no weights of the model."""
         if state.is_world_process_zero:
             allocator = self._tuner.rankallocator
-            said = {name: getattr(allocator, name) for name in _MEANS}
-            torch.save({**said, "rank_pattern": self._config.rank_pattern}, self._path(args, state))
+            means = {name: getattr(allocator, name) for name in _MEANS}
+            said = {"rank_pattern": self._config.rank_pattern}
+            save_state(self._path(args, state), means, said)
 
     def _path(self, args: Any, state: Any) -> Path:
         return Path(args.output_dir) / f"checkpoint-{state.global_step}" / _RANKS

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -153,7 +154,7 @@ def _run(
                 options=options,
                 patience=config.patience,
                 average=config.average,
-                keep_last=config.keep == "last",
+                keep_last=config.keep == "last" or len(fold.held_out) == 0,
                 max_minutes=config.max_minutes,
                 progress=progress,
             )
@@ -315,9 +316,9 @@ def _batches(
 def _judge(
     trainer: Any, rows: TokenRows, labels: Mapping[str, IntArray], held_out: IntArray
 ) -> Callable[[], float]:
-    """The score of an epoch; without rows to judge by, each epoch counts as better."""
+    """The score of an epoch, no number where there are no rows to judge by."""
     if len(held_out) == 0:
-        return lambda: float(trainer.state.epoch or 0)
+        return lambda: math.nan
     return lambda: _score(trainer.model, rows, labels, held_out)
 
 

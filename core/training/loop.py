@@ -38,8 +38,9 @@ from core.training.reporting import (
     require_trackers,
     tracking,
 )
+from core.training.states import load_state, save_state
 
-_KEPT = "kept.pt"
+_KEPT = "kept.safetensors"
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,9 @@ def run(
 ) -> RunResult:
     """Train, and leave the trainer's model with the weights of its best (or last) epoch.
 
-    `score()` judges the model as it is, higher is better; `metric` is its name. Raises ModelError
-    when the loss is no number any more, or when the checkpoint to resume from is of another model.
+    `score()` judges the model as it is, higher is better, no number where there is nothing to judge
+    by (give `keep_last` then); `metric` is its name. Raises ModelError when the loss is no number
+    any more, or when the checkpoint to resume from is of another model.
     """
     quieten(trainer)
     began = time.monotonic()
@@ -178,7 +180,8 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
 
     def best_score(self) -> float | None:
         """Of the best epoch so far; None before any was judged."""
-        return max((entry[self._metric] for entry in self.history), default=None)
+        scores = (entry[self._metric] for entry in self.history)
+        return max((score for score in scores if not math.isnan(score)), default=None)
 
     @property
     def seconds(self) -> float:
@@ -232,15 +235,9 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         if not state.is_world_process_zero:
             return
         path = Path(args.output_dir) / f"checkpoint-{state.global_step}" / _KEPT
-        kept = {
-            "history": self.history,
-            "best_epoch": self.best_epoch,
-            "seconds": self.seconds,
-            "best": self._best,
-            "recent": self._recent,
-        }
-        torch.save(kept, path.with_suffix(".part"))
-        path.with_suffix(".part").replace(path)
+        said = {"history": self.history, "best_epoch": self.best_epoch, "seconds": self.seconds}
+        recent = {f"recent {i}": weights for i, weights in enumerate(self._recent)}
+        save_state(path, {"best": self._best, **recent}, said)
 
     def _judge_whole_epoch(self, args: Any, state: Any) -> None:
         epoch = float(state.epoch or 0)
@@ -252,10 +249,10 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         if epoch:
             losses = [e["loss"] for e in state.log_history if "loss" in e and e["epoch"] > judged]
             entry["loss"] = sum(losses) / max(1, len(losses))
-            self._progress.say(
-                f"epoch {epoch:.0f}: loss {entry['loss']:.3f}, held-out {self._metric} {found:.3f}"
-            )
-            self._trainer.log({f"eval_{self._metric}": found})
+            judged_by = "" if math.isnan(found) else f", held-out {self._metric} {found:.3f}"
+            self._progress.say(f"epoch {epoch:.0f}: loss {entry['loss']:.3f}{judged_by}")
+            if judged_by:
+                self._trainer.log({f"eval_{self._metric}": found})
         best, weights = self.best_score(), self._weights()
         if best is None or found > best or self.keep_last:
             self.best_epoch, self._best = int(epoch), weights
@@ -288,17 +285,17 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
 
     def load(self, checkpoint: Path) -> None:
         """Take up what was judged before the interruption."""
-        kept = torch.load(
-            checkpoint / _KEPT, weights_only=True, map_location=self._trainer.args.device
-        )
-        if _shapes(kept["best"]) != _shapes(self._trainer.model.state_dict()):
+        parts, said = load_state(checkpoint / _KEPT, self._trainer.args.device)
+        best = parts.pop("best")
+        if _shapes(best) != _shapes(self._trainer.model.state_dict()):
             raise ModelError(
                 f"{checkpoint} is the checkpoint of another model",
                 mend="Name another folder of checkpoints, or train without resuming.",
             )
-        self.history, self.best_epoch = kept["history"], kept["best_epoch"]
-        self._best, self._recent = kept["best"], kept["recent"]
-        self._began -= kept["seconds"]
+        self.history, self.best_epoch = said["history"], said["best_epoch"]
+        self._best = best
+        self._recent = [parts[f"recent {i}"] for i in range(len(parts))]
+        self._began -= said["seconds"]
 
 
 def _shapes(weights: dict[str, Any]) -> dict[str, Any]:

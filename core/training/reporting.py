@@ -24,6 +24,7 @@ from core.errors import SettingsError
 from core.progress import Progress
 
 Tracker = Literal["tensorboard", "wandb"]
+_KEPT_OF_LOSS = 0.95
 _EXTRA = {"tensorboard": "train", "wandb": "tracking"}
 
 
@@ -35,7 +36,7 @@ class Bar(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         self._metric = metric
         self._best = best
         self._steps: Iterator[int] | None = None
-        self._loss = ""
+        self._loss: float | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **of: Any) -> None:
         """A resumed run shows the steps that are left."""
@@ -44,9 +45,10 @@ class Bar(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         next(self._steps)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **of: Any) -> None:
-        """Take the loss."""
+        """Take the loss: a running mean, since that of one batch says little."""
         if logs and "loss" in logs:
-            self._loss = f"loss {logs['loss']:.3f}"
+            before = logs["loss"] if self._loss is None else self._loss
+            self._loss = _KEPT_OF_LOSS * before + (1 - _KEPT_OF_LOSS) * logs["loss"]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **of: Any) -> None:
         """One further."""
@@ -55,8 +57,9 @@ class Bar(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
 
     def _detail(self) -> str:
         best = self._best()
+        loss = "" if self._loss is None else f"loss {self._loss:.3f}"
         figure = "" if best is None else f"{self._metric} {best:.3f}"
-        return " ".join(word for word in (self._loss, figure) if word)
+        return " ".join(word for word in (loss, figure) if word)
 
 
 class Journal(TrainerCallback):  # type: ignore[misc]  # transformers is untyped

@@ -259,7 +259,7 @@ def test_ctrl_c_keeps_the_best_epoch_so_far_and_writes_a_checkpoint(
     assert [entry["epoch"] for entry in tuned.history] == [0, 1, 2]
     assert tuned.best_epoch == 1
     assert all(torch.equal(v, seen[1][n]) for n, v in tuned.model.state_dict().items())
-    assert list(tmp_path.glob("*/checkpoint-8/kept.pt")), "in the middle of the third epoch"
+    assert list(tmp_path.glob("*/checkpoint-8/kept.safetensors")), "in the middle of the third epoch"
     assert log.getvalue().splitlines()[-1] == "interrupted: the weights of epoch 1 are kept"
 
 
@@ -276,8 +276,13 @@ def test_a_second_ctrl_c_ends_the_program(fresh: Callable[[], Any], tune: Tune) 
     def vary(epoch: int, row: int) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        tune(fresh(), vary=vary)
+    # Whoever starts the tests in the background may have had SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            tune(fresh(), vary=vary)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_run_outside_the_main_thread_leaves_ctrl_c_alone(
@@ -472,7 +477,7 @@ def test_only_the_first_process_writes_into_a_checkpoint(tmp_path: Path) -> None
     keeper = Keeper(None, float, "accuracy", threading.Event(), Progress(quiet=True))
     args = SimpleNamespace(output_dir=str(tmp_path))
     (tmp_path / "checkpoint-3").mkdir()
-    for first, expected in ((False, []), (True, ["kept.pt"])):
+    for first, expected in ((False, []), (True, ["kept.safetensors"])):
         state = SimpleNamespace(is_world_process_zero=first, global_step=3)
         keeper.on_save(args, state, None)
         assert [path.name for path in (tmp_path / "checkpoint-3").iterdir()] == expected
@@ -517,7 +522,7 @@ def test_the_newest_whole_checkpoint_is_taken_whatever_its_step(tmp_path: Path) 
     for age, name in ((3, "checkpoint-500"), (2, "checkpoint-4"), (1, "checkpoint-6")):
         (tmp_path / name).mkdir()
         if name != "checkpoint-6":  # half written
-            kept = tmp_path / name / "kept.pt"
+            kept = tmp_path / name / "kept.safetensors"
             kept.touch()
             os.utime(kept, (100 - age, 100 - age))
     options = RunOptions(checkpoints=tmp_path, resume=True)
