@@ -259,7 +259,8 @@ def test_ctrl_c_keeps_the_best_epoch_so_far_and_writes_a_checkpoint(
     assert [entry["epoch"] for entry in tuned.history] == [0, 1, 2]
     assert tuned.best_epoch == 1
     assert all(torch.equal(v, seen[1][n]) for n, v in tuned.model.state_dict().items())
-    assert list(tmp_path.glob("*/checkpoint-8/kept.safetensors")), "in the middle of the third epoch"
+    checkpoint = "*/checkpoint-8/kept.safetensors"
+    assert list(tmp_path.glob(checkpoint)), "in the middle of the third epoch"
     assert log.getvalue().splitlines()[-1] == "interrupted: the weights of epoch 1 are kept"
 
 
