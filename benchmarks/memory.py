@@ -72,7 +72,7 @@ def train(preset: str, count: int, base_model: str) -> None:
         "seconds": round(time.monotonic() - began),
         "accuracy": trained.metrics["intent"]["accuracy"],
         # Kilobytes on Linux; a macOS counts bytes.
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // 10**6,
     }
     print(json.dumps(found))
 

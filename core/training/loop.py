@@ -5,10 +5,11 @@ What a person expects of a long run is here, as callbacks of it: the best epoch 
 ends the run and keeps the best so far; checkpoints from which a run goes on as if it had not been
 interrupted (what it says meanwhile: reporting.py). Training only.
 
-Several processes: a script that calls any of our trainings, started by
-`accelerate launch --num_processes 2 script.py`, splits each epoch's batches among the processes and
-takes one step on the mean of their gradients; the batch is so many times as large. Each process
-judges the whole held-out part; the first alone writes files and says how far it is.
+Several processes: a script that calls `fine_tune`, started by
+`accelerate launch --multi_gpu --num_processes 2 script.py` (on a CPU by
+`torchrun --nproc_per_node 2 script.py`), splits each epoch's batches among the processes and takes
+one step on the mean of their gradients; the batch is so many times as large. Each process judges
+the whole held-out part; the first alone writes files and says how far it is.
 """
 
 from __future__ import annotations

@@ -33,9 +33,9 @@ def load_state(path: Path, device: Any) -> tuple[dict[str, dict[str, Any]], dict
     from safetensors import safe_open
 
     parts: dict[str, dict[str, Any]] = {}
-    with safe_open(str(path), framework="pt", device=str(device)) as file:
+    with safe_open(str(path), framework="pt") as file:
         said: dict[str, Any] = json.loads(file.metadata()["said"])
         for key in file.keys():  # noqa: SIM118  # it is no mapping
             part, _, name = key.partition("/")
-            parts.setdefault(part, {})[name] = file.get_tensor(key)
+            parts.setdefault(part, {})[name] = file.get_tensor(key).to(device)
     return parts, said

@@ -116,7 +116,7 @@ def test_a_row_is_cut_and_may_be_varied_by_epoch() -> None:
     def vary(epoch: int, row: int) -> np.ndarray | None:
         return np.full(9, 10 * epoch + row) if row == 1 else None
 
-    rows = TokenRows([np.arange(9), np.arange(9)], 4, vary)
+    rows = TokenRows([np.arange(9), np.arange(9) + 20], 4, vary)
     assert len(rows) == 2
     number, tokens = rows[(3, 0)]
     assert (number, tokens.tolist()) == (0, [0, 1, 2, 3])

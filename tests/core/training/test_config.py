@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +17,9 @@ from core.training.config import ADAPTERS, FineTuneConfig, changed
 NUMBERS = [
     field.name
     for field in dataclasses.fields(FineTuneConfig)
-    if field.name not in ("tune", "adversarial", "class_weights")
+    if field.name not in ("tune", "adversarial", "class_weights", "keep")
 ]
+DOCS = Path(__file__).parents[3] / "docs" / "TRAINING.md"
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -53,6 +56,7 @@ def test_a_share_of_one_would_leave_nothing(name: str) -> None:
         ("class_weights", True, True),
         ("tune", "lora", "lora"),
         ("adversarial", "pgd", "pgd"),
+        ("keep", "last", "last"),
     ],
 )
 def test_a_setting_may_be_text(name: str, text: Any, value: Any) -> None:
@@ -112,3 +116,12 @@ def test_what_is_not_named_stays() -> None:
 def test_the_rate_fits_the_way_of_tuning_unless_it_is_given(tune: Any, rate: float) -> None:
     assert FineTuneConfig(tune=tune).rate == rate
     assert FineTuneConfig(tune=tune, learning_rate=0.5).rate == 0.5
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    page = DOCS.read_text(encoding="utf-8")
+    lines = page.split("## Settings")[1].split("\n## ")[0].splitlines()
+    cells = [re.split(r"\s*\|\s*", line.strip("| ")) for line in lines if line.startswith("| `")]
+    said = {cell[0].strip("`"): cell[1].strip("`") for cell in cells if len(cell) == 4}
+    assert said.keys() == dataclasses.asdict(FineTuneConfig()).keys()
+    assert changed(FineTuneConfig(epochs=99), said) == FineTuneConfig()

@@ -24,6 +24,7 @@ from core.inference.export import load_torch_encoder
 from core.models import resolve_model
 from core.progress import Progress
 from core.training import loop, reporting
+from core.training.batches import LengthBatches
 from core.training.finetune import FineTuned
 from core.training.loop import Keeper, RunOptions, run, training_arguments
 from core.training.rows import Fold
@@ -264,6 +265,15 @@ def test_ctrl_c_keeps_the_best_epoch_so_far_and_writes_a_checkpoint(
     assert log.getvalue().splitlines()[-1] == "interrupted: the weights of epoch 1 are kept"
 
 
+def test_ctrl_c_in_the_last_step_of_an_epoch_still_lets_it_be_judged(
+    fresh: Callable[[], Any], tune: Tune, press_ctrl_c: Press, rising: None
+) -> None:
+    press_ctrl_c(6)
+    tuned = tune(fresh(), epochs=5)
+    assert tuned.interrupted
+    assert tuned.best_epoch == 2
+
+
 def test_ctrl_c_works_as_before_when_the_run_is_over(
     fresh: Callable[[], Any], tune: Tune, press_ctrl_c: Press
 ) -> None:
@@ -482,6 +492,14 @@ def test_only_the_first_process_writes_into_a_checkpoint(tmp_path: Path) -> None
         state = SimpleNamespace(is_world_process_zero=first, global_step=3)
         keeper.on_save(args, state, None)
         assert [path.name for path in (tmp_path / "checkpoint-3").iterdir()] == expected
+
+
+def test_the_batch_sampler_is_told_the_epoch_however_deep_it_is_wrapped() -> None:
+    batches = LengthBatches(np.arange(4), [1] * 4, 2, seed=0)
+    skipping = SimpleNamespace(batch_sampler=SimpleNamespace(batch_sampler=batches))
+    keeper = Keeper(None, float, "accuracy", threading.Event(), Progress(quiet=True))
+    keeper.on_epoch_begin(None, SimpleNamespace(epoch=3.5), None, train_dataloader=skipping)
+    assert batches.epoch == 3
 
 
 def test_all_processes_stop_when_one_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
