@@ -31,10 +31,10 @@ FloatArray = npt.NDArray[np.float32]
 
 DENSE_C = (3.0, 10.0, 30.0, 100.0)
 LEXICAL_C = (3.0, 10.0, 30.0)
-_START_C = 10.0
-# Rows × classes beyond which the lexical head takes the middle value unsearched: there its best
-# value is the same within noise (BANKING77), and a search would take a minute.
-_LEXICAL_SEARCH_LIMIT = 200_000
+_MIDDLE_C = 10.0
+# Rows × classes beyond which both heads take a middle value unsearched: there the best ones are the
+# same within noise (BANKING77), and a search would take a minute.
+_SEARCH_LIMIT = 200_000
 LEXICAL_WEIGHTS = (0.0, 0.2, 0.4, 0.7, 1.0)
 # A gain in log-loss below this is noise; the simpler model is kept.
 _MIN_GAIN = 0.005
@@ -126,7 +126,7 @@ def starting_head(
     seed: int,
 ) -> Linear:
     """The dense part that tuning begins with: a regression on `rows` with a middle penalty."""
-    return _Problem("start", classes, labels, features, seed).dense(rows, _START_C)
+    return _Problem("start", classes, labels, features, seed).dense(rows, _MIDDLE_C)
 
 
 def refit_head(
@@ -206,6 +206,8 @@ class _Problem:
         )
 
     def best_dense_c(self, fold: Fold) -> float:
+        if len(fold.train) * len(self.classes) > _SEARCH_LIMIT:
+            return _MIDDLE_C
         held = self._labelled(fold.held_out, readable=True)
         return self._best(
             DENSE_C,
@@ -227,7 +229,7 @@ class _Problem:
         return losses[0] <= losses[1]
 
     def best_lexical_c(self, fold: Fold) -> float:
-        if len(fold.train) * len(self.classes) > _LEXICAL_SEARCH_LIMIT:
+        if len(fold.train) * len(self.classes) > _SEARCH_LIMIT:
             return LEXICAL_C[1]
         # The lexical head decides alone on unreadable text, so that is where it is judged,
         # if there is enough of it.
