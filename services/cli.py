@@ -23,7 +23,7 @@ _COMMANDS = {
     "report": ("services.report_cli:report", "One HTML page: how good is a model?"),
     "compare": ("services.report_cli:compare", "Is one model better than another?"),
     "data": ("services.data_cli:data", "A company's own files: check, split, redact."),
-    "tune": ("services.tune_cli:tune", "Spans, search, re-ranking: models no service owns."),
+    "tune": ("services.tune_cli:tune", "Spans, search, re-ranking, a base model, settings."),
     "models": ("services.models_cli:models", "Versions of trained models: list, promote, …"),
 }
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from core.data.duplicates import near_duplicates
 from core.data.records import LabeledText
-from core.data.texts import LabelConflict
+from core.data.texts import LabelConflict, conflicts_of
 from core.text import comparison_key, is_cjk_heavy, language_of, word_tokens
 
 SMALL_CLASS: Final = 5
@@ -87,7 +87,7 @@ def data_statistics(
         words=_quantiles([_word_count(row.text) for row in rows]),
         exact=_repeats(rows),
         near=_near_repeats(rows, threshold),
-        conflicts=_conflicts(rows, head),
+        conflicts=conflicts_of(rows, head),
         languages=dict(sorted(Counter(language_of(row.text) for row in rows).items())),
     )
 
@@ -117,15 +117,6 @@ def _repeats(rows: Sequence[LabeledText]) -> tuple[Repeat, ...]:
         Repeat(group[0].text, tuple(row.line for row in group))
         for group in _by_key(rows).values()
         if len(group) > 1
-    )
-
-
-def _conflicts(rows: Sequence[LabeledText], head: str) -> tuple[LabelConflict, ...]:
-    groups = ((group, {row.labels[head] for row in group}) for group in _by_key(rows).values())
-    return tuple(
-        LabelConflict(group[0].text, tuple(sorted(labels)), tuple(row.line for row in group))
-        for group, labels in groups
-        if len(labels) > 1
     )
 
 
@@ -166,4 +157,4 @@ def deduplicate(rows: Sequence[LabeledText], head: str) -> Deduplicated:
         key = (comparison_key(row.text), row.labels[head])
         (dropped if key in seen else kept).append(row)
         seen.add(key)
-    return Deduplicated(tuple(kept), tuple(dropped), _conflicts(kept, head))
+    return Deduplicated(tuple(kept), tuple(dropped), conflicts_of(kept, head))

@@ -109,10 +109,11 @@ def check_labels(
             mend="Add rows with another label.",
         )
     single = tuple(sorted(label for label, count in counts.items() if count == 1))
-    return LabelReport(dict(sorted(counts.items())), single, tuple(_conflicts(rows, head)))
+    return LabelReport(dict(sorted(counts.items())), single, conflicts_of(rows, head))
 
 
-def _conflicts(rows: Iterable[LabeledText], head: str) -> list[LabelConflict]:
+def conflicts_of(rows: Iterable[LabeledText], head: str) -> tuple[LabelConflict, ...]:
+    """Texts that stand under more than one label of `head`; case and punctuation do not count."""
     groups: dict[str, list[LabeledText]] = defaultdict(list)
     for row in rows:
         groups[comparison_key(row.text)].append(row)
@@ -122,4 +123,4 @@ def _conflicts(rows: Iterable[LabeledText], head: str) -> list[LabelConflict]:
         if len(labels) > 1:
             lines = tuple(row.line for row in group)
             conflicts.append(LabelConflict(group[0].text, labels, lines))
-    return conflicts
+    return tuple(conflicts)

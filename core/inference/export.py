@@ -26,7 +26,7 @@ from core.models import BaseModel, Pooling, sha256_of
 if TYPE_CHECKING:
     import torch
 
-_OPSET = 17
+OPSET = 17
 # fp32 through another order of sums: equal to the torch model up to this, on unit vectors.
 _TOLERANCE = 1e-4
 _ENDLESS = 1_000_000  # positions of a model without a table of them
@@ -92,10 +92,10 @@ def export_encoder(model: Any, base: BaseModel, folder: Path) -> EncoderConfig:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "model.onnx"
-    with tempfile.TemporaryDirectory() as scratch, _quiet():
+    with tempfile.TemporaryDirectory() as scratch, quiet():
         raw = Path(scratch) / "raw.onnx"
         expected, feed = _trace(model, base.pooling, raw)
-        _optimise(raw, path, model.config)
+        optimise(raw, path, model.config)
     _check_parity(path, feed, expected, base.reference)
     shutil.copyfile(base.path / "tokenizer.json", folder / "tokenizer.json")
     config = EncoderConfig(
@@ -137,7 +137,7 @@ def _trace(model: Any, pooling: Pooling, path: Path) -> tuple[np.ndarray[Any, An
             (ids, mask),
             str(path),
             dynamo=False,
-            opset_version=_OPSET,
+            opset_version=OPSET,
             input_names=["input_ids", "attention_mask"],
             output_names=["embeddings"],
             dynamic_axes={"input_ids": rows, "attention_mask": rows, "embeddings": {0: "rows"}},
@@ -145,7 +145,8 @@ def _trace(model: Any, pooling: Pooling, path: Path) -> tuple[np.ndarray[Any, An
     return expected, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()}
 
 
-def _optimise(raw: Path, path: Path, config: Any) -> None:
+def optimise(raw: Path, path: Path, config: Any) -> None:
+    """Write `raw` to `path` with ONNX Runtime's fusions for an encoder of this `config`."""
     from onnxruntime.transformers import optimizer
     from onnxruntime.transformers.fusion_options import FusionOptions
 
@@ -183,7 +184,7 @@ def _check_parity(
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Exporter and optimiser print pages of notes; what matters is checked by `_check_parity`."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)

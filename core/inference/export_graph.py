@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import ModelError
-from core.inference.export import _OPSET, _optimise, _quiet
+from core.inference.export import OPSET, optimise, quiet
 from core.inference.onnx_graph import open_session
 
 # Logits are no unit vectors: they may differ by this, relative to the largest.
@@ -40,7 +40,7 @@ def export_graph(
     names = ["input_ids", "attention_mask", *(["token_type_ids"] if token_types else [])]
     feed = _example(int(config.vocab_size), names)
     module = module.eval()
-    with tempfile.TemporaryDirectory() as scratch, _quiet(), torch.no_grad():
+    with tempfile.TemporaryDirectory() as scratch, quiet(), torch.no_grad():
         raw = Path(scratch) / "raw.onnx"
         expected = module(*feed.values()).numpy()
         axes: dict[str, Any] = {name: {0: "rows", 1: "tokens"} for name in names}
@@ -49,12 +49,12 @@ def export_graph(
             tuple(feed.values()),
             str(raw),
             dynamo=False,
-            opset_version=_OPSET,
+            opset_version=OPSET,
             input_names=names,
             output_names=[output],
             dynamic_axes=axes | {output: dict(output_axes)},
         )
-        _optimise(raw, path, config)
+        optimise(raw, path, config)
     session = open_session(path, threads=1)
     found = session.run(None, {name: value.numpy() for name, value in feed.items()})[0]
     allowed = _TOLERANCE * max(1.0, float(np.abs(expected).max()))

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from core.artifacts import Manifest, now_iso, write_artifact
+from core.artifacts import write_artifact
 from core.data.records import LabeledText
 from core.errors import InvalidInput
 from core.inference.encoder import Encoded, EncoderConfig, TextEncoder
@@ -53,6 +53,7 @@ from core.training.rows import (
     training_rows,
 )
 from core.training.teachers import ask_teachers
+from core.training.tuning import manifest_of
 
 Preset = Literal["fast", "accurate"]
 FloatArray = npt.NDArray[np.float32]
@@ -214,13 +215,11 @@ class _Work:
             work.folder = draft.path
             work.options = replace(self.options, checkpoints=None, journal=None)
             trained = work.tuned(fold, config, Extra(), refit=False)
-            draft.manifest = Manifest(
-                kind="teacher",
-                created_at=now_iso(),
-                base_model=self.base.reference,
-                base_revision=self.base.revision,
-                data_sha256=trained.data_sha256,
-                metrics=trained.metrics,
+            draft.manifest = manifest_of(
+                "teacher",
+                self.base,
+                trained.data_sha256,
+                metrics=dict(trained.metrics),
                 settings={"classifier": trained.settings},
             )
         return folder

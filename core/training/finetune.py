@@ -30,7 +30,6 @@ from core.models import Pooling
 from core.progress import SILENT, Progress
 from core.training.adapters import (
     Ranks,
-    encoder_layers,
     orthogonality,
     with_adapter,
     without_adapter,
@@ -41,11 +40,10 @@ from core.training.batches import ClassBatches, LengthBatches, TokenRows, Tokens
 from core.training.config import ADAPTERS, FineTuneConfig
 from core.training.dropout import set_dropout, use_byte_dropout
 from core.training.linear import Linear
-from core.training.loop import RunOptions, RunResult, run, training_arguments
+from core.training.loop import RunOptions, RunResult
 from core.training.objective import ClassifierModule, class_weights
 from core.training.rows import Fold, IntArray
-
-__all__ = ["FineTuned", "Vary", "encoder_layers", "fine_tune"]
+from core.training.tuning import adamw, arguments, free_layers, run_trainer
 
 FloatArray = npt.NDArray[np.float32]
 # (epoch, row) → other tokens for the row in this epoch, or None for its own.
@@ -92,10 +90,8 @@ def fine_tune(
     """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
+    config = replace(config, epochs=config.passes(len(fold.train)))
     options = _own_checkpoints(options, model, sequences, labels, fold, config, seed)
-    use_byte_dropout(model)
-    if config.dropout is not None:
-        set_dropout(model, config.dropout)
     model, layers = _prepare(model, config)
     weights = {
         name: class_weights(of[fold.train], start[name].bias.shape[0])
@@ -131,32 +127,20 @@ def _run(
     with tempfile.TemporaryDirectory() as scratch:
         trainer = _Trainer(
             model=module,
-            args=training_arguments(
-                Path(scratch),
-                options,
-                seed=seed,
-                num_train_epochs=config.epochs,
-                per_device_train_batch_size=config.batch_size,
-                gradient_accumulation_steps=config.gradient_accumulation,
-                warmup_steps=config.warmup,
-                lr_scheduler_type="linear",
-                max_grad_norm=config.gradient_norm,
-            ),
+            args=arguments(Path(scratch), options, config, seed=seed),
             data_collator=collate,
             train_dataset=rows,
         )
         trainer.prepare(_batches(rows, labels, fold, config, seed), layers, config)
         try:
-            return run(
+            return run_trainer(
                 trainer,
                 score=_judge(trainer, rows, labels, fold.held_out),
                 metric="accuracy",
+                config=config,
                 options=options,
-                patience=config.patience,
-                average=config.average,
-                keep_last=config.keep == "last" or len(fold.held_out) == 0,
-                max_minutes=config.max_minutes,
                 progress=progress,
+                keep_last=len(fold.held_out) == 0,
             )
         finally:
             trainer.close()
@@ -189,16 +173,12 @@ def _own_checkpoints(
 
 def _prepare(model: Any, config: FineTuneConfig) -> tuple[Any, list[Any]]:
     """(the model to train, its layers that learn from the top down)."""
-    layers = list(reversed(encoder_layers(model)))
+    use_byte_dropout(model)
+    if config.dropout is not None:
+        set_dropout(model, config.dropout)
     if config.tune in ADAPTERS:
         return with_adapter(model, config), []
-    # The token embeddings stay as they are: half of all parameters, which a few thousand texts
-    # touch too rarely to improve.
-    model.requires_grad_(False)
-    learning = {"head": 0, "top": config.top_layers, "all": len(layers)}[config.tune]
-    for layer in layers[:learning]:
-        layer.requires_grad_(True)
-    return model, layers[:learning]
+    return model, free_layers(model, config)
 
 
 class _Trainer(transformers.Trainer):  # type: ignore[misc]  # transformers is untyped
@@ -234,8 +214,7 @@ class _Trainer(transformers.Trainer):  # type: ignore[misc]  # transformers is u
     def create_optimizer(self, model: Any = None) -> Any:
         """AdamW with a rate for each layer."""
         if self.optimizer is None:
-            groups = _parameter_groups(self.model, self._layers, self._config)
-            self.optimizer = torch.optim.AdamW(groups, fused=True)
+            self.optimizer = adamw(self.model, self._layers, self._config)
         return self.optimizer
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -269,27 +248,6 @@ def _embedding_layer(encoder: Any) -> Any:
             mend="Set adversarial=none.",
         )
     return base.embeddings
-
-
-def _parameter_groups(
-    module: Any, layers: Sequence[Any], config: FineTuneConfig
-) -> list[dict[str, Any]]:
-    heads = {
-        "params": list(module.heads.parameters()),
-        "lr": config.head_learning_rate,
-        "weight_decay": 0.0,
-    }
-    groups = [heads]
-    parts = [list(layer.parameters()) for layer in layers]
-    if not parts:  # an adapter's parameters have no depth
-        parts = [[p for p in module.encoder.parameters() if p.requires_grad]]
-    for depth, parameters in enumerate(parts):
-        rate = config.rate * config.layer_decay**depth
-        decayed = [p for p in parameters if p.ndim > 1]
-        others = [p for p in parameters if p.ndim <= 1]
-        groups.append({"params": decayed, "lr": rate, "weight_decay": config.weight_decay})
-        groups.append({"params": others, "lr": rate, "weight_decay": 0.0})
-    return [group for group in groups if group["params"]]
 
 
 def _batches(

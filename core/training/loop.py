@@ -50,7 +50,8 @@ class RunOptions:
 
     `journal`: a JSONL file, appended to; `checkpoints`: a folder, None for none. A run continues
     from the last checkpoint there with `resume`. `track`: further logs, in `track_folder` (Weights
-    & Biases never goes online by itself).
+    & Biases never goes online by itself). `on_epoch(epoch, score)` hears of each epoch as it is
+    judged, `on_step()` of each step; what they raise ends the run and comes out of it.
     """
 
     journal: Path | None = None
@@ -58,6 +59,8 @@ class RunOptions:
     resume: bool = False
     track: tuple[Tracker, ...] = ()
     track_folder: Path = Path("runs")
+    on_epoch: Callable[[int, float], None] = lambda epoch, score: None
+    on_step: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         """Raises InvalidInput for `resume` without a folder to resume from."""
@@ -133,7 +136,7 @@ def run(
     stop = threading.Event()
     keeper = Keeper(trainer, score, metric, stop, progress)
     keeper.patience, keeper.average, keeper.max_minutes = patience, average, max_minutes
-    keeper.keep_last = keep_last
+    keeper.keep_last, keeper.options = keep_last, options
     trainer.add_callback(keeper)
     if first:
         trainer.add_callback(Bar(progress, metric, keeper.best_score))
@@ -173,6 +176,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         self.patience = 1
         self.average = 1
         self.keep_last = False
+        self.options = RunOptions()
         self.max_minutes: float | None = None
         self.history: list[dict[str, float]] = []
         self.best_epoch = 0
@@ -212,6 +216,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
 
     def on_step_end(self, args: Any, state: Any, control: Any, **of: Any) -> None:
         """Stop where Ctrl-C was pressed."""
+        self.options.on_step()
         if _in_any_process(self._stop.is_set(), args):
             self._stop.set()
             control.should_training_stop = True
@@ -254,6 +259,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
             self._progress.say(f"epoch {epoch:.0f}: loss {entry['loss']:.3f}{judged_by}")
             if judged_by:
                 self._trainer.log({f"eval_{self._metric}": found})
+            self.options.on_epoch(int(epoch), found)
         best, weights = self.best_score(), self._weights()
         if best is None or found > best or self.keep_last:
             self.best_epoch, self._best = int(epoch), weights

@@ -279,13 +279,7 @@ def _tune(
     with tempfile.TemporaryDirectory() as scratch:
         trainer = without_model_card(Trainer)(
             model=model,
-            args=arguments(
-                Path(scratch),
-                options,
-                config,
-                seed=seed,
-                kind=Arguments,
-            ),
+            args=arguments(Path(scratch), options, config, seed=seed, kind=Arguments),
             train_dataset=Dataset.from_dict(dict(rows)),
             loss=BinaryCrossEntropyLoss(model),
             optimizers=(adamw(model, _layers(model, config), config), None),

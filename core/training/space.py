@@ -92,7 +92,7 @@ def suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:
 
 def starting_point(space: Space, config: FineTuneConfig) -> dict[str, Any]:
     """The settings of `config` that the space holds: the first trial tries them."""
-    said = {**dataclasses.asdict(config), "learning_rate": config.rate}
+    said = {**dataclasses.asdict(config), "learning_rate": config.rate, "epochs": config.passes()}
     return {name: said[name] for name, part in space.items() if part.holds(said[name])}
 
 

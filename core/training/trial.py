@@ -7,9 +7,8 @@ aside before anything else: a choice that had seen them could not be judged by t
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,9 +20,10 @@ from core.inference.export import export_encoder, load_torch_encoder
 from core.inference.ngrams import document_frequency_weights, featurize
 from core.inference.tokenizer import TextTokenizer
 from core.models import resolve_model
-from core.progress import Item, Progress
+from core.progress import Progress
 from core.text import for_model
 from core.training.augment import Augmenter, Synonyms, varying
+from core.training.classifier import SPLIT_SEED
 from core.training.config import FineTuneConfig
 from core.training.finetune import FineTuned, fine_tune
 from core.training.heads import Features, starting_head
@@ -31,8 +31,6 @@ from core.training.linear import Linear
 from core.training.loop import RunOptions
 from core.training.rows import Fold, TrainingRows, single_split, training_rows
 
-# The same split as `train_classifier` makes, whatever the seed; its held-out rows are left out.
-_SPLIT_SEED = 0
 _INNER_SPLIT_SEED = 1
 
 
@@ -44,7 +42,8 @@ def searchable_rows(
     Raises DataError where a head has fewer than two classes or rows are too few.
     """
     every = training_rows([replace(row, text=for_model(row.text)) for row in labelled], heads)
-    kept = single_split(every, np.random.default_rng(_SPLIT_SEED)).train
+    # The split that `train_classifier` makes, whatever the seed; its held-out rows are left out.
+    kept = single_split(every, np.random.default_rng(SPLIT_SEED)).train
     rows = TrainingRows(
         tuple(every.texts[row] for row in kept),
         {head: labels[kept] for head, labels in every.labels.items()},
@@ -93,22 +92,24 @@ class Problem:
             vary = varying(
                 self.rows.texts, self._tokenizer, config.augment, self._seed, self._augmenter
             )
-        with tempfile.TemporaryDirectory() as scratch:
-            journal = Path(scratch) / "journal.jsonl"
-            return fine_tune(
-                load_torch_encoder(self.base),
-                self.base.pooling,
-                [tokens.ids for tokens in self._tokenizer.encode(self.rows.texts)],
-                self.rows.labels,
-                self._start,
-                self.fold,
-                config,
-                seed=self._seed,
-                threads=self._threads,
-                progress=_Listener(self._progress, journal, heard, on_step),
-                options=RunOptions(journal=journal),
-                vary=vary,
-            )
+        last = config.passes(len(self.fold.train))
+        return fine_tune(
+            load_torch_encoder(self.base),
+            self.base.pooling,
+            [tokens.ids for tokens in self._tokenizer.encode(self.rows.texts)],
+            self.rows.labels,
+            self._start,
+            self.fold,
+            config,
+            seed=self._seed,
+            threads=self._threads,
+            progress=self._progress,
+            options=RunOptions(
+                on_epoch=lambda epoch, score: heard(epoch, score) if epoch < last else None,
+                on_step=on_step,
+            ),
+            vary=vary,
+        )
 
     def prepare(self) -> None:
         """Once: fit the heads on the frozen embeddings of the trials' training rows."""
@@ -127,48 +128,3 @@ class Problem:
             self._start[name] = starting_head(
                 classes, labels, features, self.fold.train, seed=self._seed
             )
-
-
-class _Listener(Progress):
-    """Reads each epoch's accuracy from the run's journal as the bar moves on."""
-
-    def __init__(
-        self,
-        shown: Progress,
-        journal: Path,
-        heard: Callable[[int, float], None],
-        on_step: Callable[[], None],
-    ) -> None:
-        super().__init__(quiet=True)
-        self._shown = shown
-        self._journal = journal
-        self._heard = heard
-        self._on_step = on_step
-        self._read = 0
-
-    def say(self, text: str) -> None:
-        self._shown.say(text)
-
-    def bar(
-        self,
-        items: Iterable[Item],
-        total: int,
-        label: str,
-        detail: Callable[[], str] = lambda: "",
-    ) -> Iterator[Item]:
-        for item in self._shown.bar(items, total, label, detail):
-            self._listen()
-            self._on_step()
-            yield item
-
-    def _listen(self) -> None:
-        if not self._journal.exists():
-            return
-        with self._journal.open("rb") as file:
-            file.seek(self._read)
-            lines = file.read()
-        self._read += len(lines)
-        for line in lines.splitlines():
-            said = json.loads(line)
-            if "eval_accuracy" in said:
-                self._heard(round(said["epoch"]), said["eval_accuracy"])

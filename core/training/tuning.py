@@ -1,4 +1,4 @@
-"""What do token classification, bi-encoders and re-ranking share when they are tuned?
+"""What do all ways of tuning an encoder share, whatever the task?
 
 Which layers are freed, AdamW's groups with a lower learning rate for lower layers (Howard and Ruder
 2018, "Universal Language Model Fine-tuning"), which settings count, and what the manifest keeps.
@@ -18,8 +18,8 @@ from core.artifacts import Manifest, now_iso
 from core.errors import InvalidInput
 from core.models import BaseModel
 from core.progress import Progress
+from core.training.adapters import encoder_layers, with_adapter
 from core.training.config import FineTuneConfig
-from core.training.finetune import encoder_layers
 from core.training.loop import RunOptions, RunResult, run, training_arguments
 
 # Ways of tuning that add tokens to the text, or whose steps need to be told of each other.
@@ -29,7 +29,8 @@ _BESIDE = ("prefix", "prompt", "adalora")
 def free_layers(encoder: Any, config: FineTuneConfig) -> list[Any]:
     """Freeze `encoder` but for the layers that `config.tune` names; they come from the top down.
 
-    The token embeddings stay as they are, as in text classification. Raises InvalidInput for an
+    The token embeddings stay as they are: half of all parameters, which a few thousand texts touch
+    too rarely to improve. Raises InvalidInput for an
     adapter.
     """
     count = {"head": 0, "top": config.top_layers}.get(config.tune)
@@ -54,8 +55,6 @@ def with_learning_parts(encoder: Any, config: FineTuneConfig) -> tuple[Any, list
         raise InvalidInput(
             f"tune must be head, top, all, lora or ia3 for this task, was: {config.tune}"
         )
-    from core.training.adapters import with_adapter
-
     return with_adapter(encoder, config), []
 
 
@@ -79,7 +78,7 @@ def parameter_groups(
             chosen = [p for p in learning if (p.ndim <= 1) == few]
             groups.append({"params": chosen, "lr": rate, "weight_decay": decay})
     heads = [p for p in module.parameters() if p.requires_grad and id(p) not in seen]
-    groups.append({"params": heads, "lr": config.head_learning_rate, "weight_decay": 0.0})
+    groups.insert(0, {"params": heads, "lr": config.head_learning_rate, "weight_decay": 0.0})
     return [group for group in groups if group["params"]]
 
 
@@ -93,7 +92,7 @@ SHARED_SETTINGS = frozenset(
     {
         *("tune", "top_layers", "epochs", "batch_size", "gradient_accumulation", "learning_rate"),
         *("head_learning_rate", "layer_decay", "weight_decay", "warmup", "dropout", "average"),
-        *("gradient_norm", "patience", "max_tokens", "max_minutes"),
+        *("gradient_norm", "keep", "patience", "max_tokens", "max_minutes"),
     }
 )
 
@@ -155,7 +154,7 @@ def arguments(
         scratch,
         options,
         seed=seed,
-        num_train_epochs=config.epochs,
+        num_train_epochs=config.passes(),
         per_device_train_batch_size=config.batch_size,
         gradient_accumulation_steps=config.gradient_accumulation,
         warmup_steps=config.warmup,
@@ -173,8 +172,9 @@ def run_trainer(
     config: FineTuneConfig,
     options: RunOptions,
     progress: Progress,
+    keep_last: bool = False,
 ) -> RunResult:
-    """`loop.run` with what the config says of its end."""
+    """`loop.run` with what the config says of its end; `keep_last` also where it does not."""
     return run(
         trainer,
         score=score,
@@ -182,6 +182,7 @@ def run_trainer(
         options=options,
         patience=config.patience,
         average=config.average,
+        keep_last=keep_last or config.keep == "last",
         max_minutes=config.max_minutes,
         progress=progress,
     )

@@ -74,7 +74,7 @@ def test_a_setting_may_be_text(name: str, text: Any, value: Any) -> None:
         ("epochs", "2.5", "a whole number"),
         ("epochs", 2.5, "a whole number"),
         ("epochs", True, "a whole number"),
-        ("epochs", "none", "a whole number"),
+        ("top_layers", "none", "a whole number"),
         ("label_smoothing", "a bit", "a number, was: a bit"),
         ("class_weights", "maybe", "true or false, was: maybe"),
         ("label_smoothing", "1.5", r"label_smoothing must be in \[0, 1\]"),
@@ -125,3 +125,8 @@ def test_every_setting_is_documented_with_its_default() -> None:
     said = {cell[0].strip("`"): cell[1].strip("`") for cell in cells if len(cell) == 4}
     assert said.keys() == dataclasses.asdict(FineTuneConfig()).keys()
     assert changed(FineTuneConfig(epochs=99), said) == FineTuneConfig()
+
+
+def test_many_rows_get_fewer_epochs_unless_a_number_is_given() -> None:
+    assert [FineTuneConfig().passes(rows) for rows in (0, 4_999, 5_000)] == [5, 5, 3]
+    assert FineTuneConfig(epochs=7).passes(50_000) == 7

@@ -17,9 +17,10 @@ from core.errors import InvalidInput, ModelError
 from core.inference.export import load_torch_encoder
 from core.models import resolve_model
 from core.progress import Progress
-from core.training import finetune
+from core.training import finetune, tuning
+from core.training.adapters import encoder_layers
 from core.training.config import FineTuneConfig
-from core.training.finetune import FineTuned, encoder_layers
+from core.training.finetune import FineTuned
 from core.training.linear import Linear
 from core.training.objective import ClassifierModule
 from core.training.rows import Fold
@@ -362,7 +363,7 @@ def groups(encoder: Model, **config: Any) -> list[dict[str, Any]]:
     start = {"intent": Linear(np.zeros((32, 2), np.float32), np.zeros(2, np.float32))}
     encoder, layers = finetune._prepare(encoder, settings)
     module = ClassifierModule(encoder, "mean", start, {"intent": np.zeros(1, int)}, settings)
-    return finetune._parameter_groups(module, layers, settings)
+    return tuning.parameter_groups(module, layers, settings)
 
 
 def test_the_learning_rate_warms_up_and_decays(

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from core.training import trial as trial_module
 from core.training.classifier import train_classifier
 from core.training.config import FineTuneConfig
 from core.training.finetune import FineTuned
+from core.training.loop import RunOptions
 from core.training.rows import Fold
 from core.training.search import SearchResult, _accuracy_given_back, search
 from core.training.space import (
@@ -55,26 +57,22 @@ class Tuner:
 
     def __call__(
         self, model: Any, pooling: Any, sequences: Any, labels: Any, start: Any, fold: Fold,
-        config: FineTuneConfig, *, progress: Any, options: Any, **others: Any,
+        config: FineTuneConfig, *, options: Any, **others: Any,
     ) -> FineTuned:  # fmt: skip
         number = len(self.configs)
         self.configs.append(config)
         self.folds.append(fold)
         if number == self.fail_at:
             raise ModelError("the training loss is no number any more")
-        steps = progress.bar(itertools.count(), 2 * config.epochs, "training")
-        next(steps)
         history = [{"epoch": 0.0, "accuracy": 0.1}]
         for epoch in range(1, config.epochs + 1):
             if number == self.interrupt_at:
                 return FineTuned(model, {}, history, 0, True, 0.0)
             for _ in range(2):
                 self.now += EPOCH_SECONDS / 2
-                next(steps)
+                options.on_step()
             history.append({"epoch": float(epoch), "accuracy": self.accuracy(config, epoch)})
-            line = {"epoch": float(epoch), "eval_accuracy": history[-1]["accuracy"]}
-            with options.journal.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+            options.on_epoch(epoch, history[-1]["accuracy"])
         return FineTuned(model, {}, history, config.epochs, False, 0.0)
 
 
@@ -376,7 +374,7 @@ def test_ctrl_c_ends_the_search_and_keeps_what_was_found(
     tune = trial_module.fine_tune
     begun = []
 
-    def press_in_the_second(*arguments: Any, options: Any, progress: Any, **others: Any) -> Any:
+    def press_in_the_second(*arguments: Any, options: RunOptions, **others: Any) -> Any:
         begun.append(1)
         steps = itertools.count()
 
@@ -384,8 +382,7 @@ def test_ctrl_c_ends_the_search_and_keeps_what_was_found(
             if len(begun) == 2 and next(steps) == 1:
                 os.kill(os.getpid(), signal.SIGINT)
 
-        monkeypatch.setattr(progress, "_on_step", press_once)
-        return tune(*arguments, options=options, progress=progress, **others)
+        return tune(*arguments, options=replace(options, on_step=press_once), **others)
 
     monkeypatch.setattr(trial_module, "fine_tune", press_in_the_second)
     found = search(
