@@ -35,6 +35,8 @@ MODELS = ROOT / "var" / "bench"
 THREADS = int(os.environ.get("TREFOIL_BENCH_THREADS", "2"))
 # A metric on positions of rows: the same function gives the figure and its interval.
 Metric = Callable[[npt.NDArray[np.intp]], float]
+# A figure of (right labels, said labels).
+Score = Callable[..., float]
 
 
 @dataclass(frozen=True)

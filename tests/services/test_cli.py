@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import click
 import pytest
@@ -36,6 +35,18 @@ CONTRACT: dict[str, tuple[str, ...]] = {
         *("--model", "--items", "--history", "--events", "--json"),
         "--allow-repeats",
     ),
+    "data check": ("--data", "--label", "--against", "--json"),
+    "data split": ("--label", "--by-time", "--seed"),
+    "data redact": ("--data", "--output", "--column"),
+    "report": ("--model", "--data", "--output", "--json", "--head", "--seed"),
+    "compare": ("--model", "--data", "--json", "--head", "--seed"),
+    **{
+        f"tune {task}": ("--data", "--output", "--base-model", "--seed", "--set")
+        for task in ("tokens", "pairs", "rerank")
+    },
+    "tune predict": ("--model", "--input", "--output"),
+    "tune language": ("--data", "--output", "--base-model", "--seed"),
+    "tune search": ("--data", "--head", "--minutes", "--storage", "--json"),
     "models list": (),
     "models verify": (),
     "models promote": ("--force",),
@@ -59,26 +70,6 @@ DEFAULT_PRESETS = {
     "finance-sentiment": "accurate",
     "recommender": "fast",
 }
-
-
-@pytest.fixture
-def trefoil(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Run:
-    """Run the command in this process, with a state folder of its own."""
-    monkeypatch.setenv("TREFOIL_VAR", str(tmp_path / "var"))
-
-    def run(*words: object) -> SimpleNamespace:
-        monkeypatch.setattr("sys.argv", ["trefoil", *map(str, words)])
-        status: Any = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = end.code
-        shown = capsys.readouterr()
-        return SimpleNamespace(status=status or 0, out=shown.out, err=shown.err)
-
-    return run
 
 
 @pytest.fixture

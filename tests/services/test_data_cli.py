@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,6 @@ import pytest
 
 from core.data.readers import read_texts
 from core.data.splits import leakage
-from services import cli
 
 Run = Callable[..., SimpleNamespace]
 COLUMNS = ("id", "text", "intent", "time")
@@ -28,18 +28,9 @@ ROWS = [
 
 
 @pytest.fixture
-def trefoil(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*words: object) -> SimpleNamespace:
-        monkeypatch.setattr("sys.argv", ["trefoil", "data", *map(str, words)])
-        status: object = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = end.code
-        shown = capsys.readouterr()
-        return SimpleNamespace(status=status or 0, out=shown.out, err=shown.err)
-
-    return run
+def trefoil(trefoil: Run) -> Run:
+    """`trefoil data`."""
+    return partial(trefoil, "data")
 
 
 @pytest.fixture

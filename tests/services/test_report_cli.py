@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -75,21 +74,6 @@ def models(tiny_base_model: Path, tmp_path_factory: pytest.TempPathFactory) -> S
         bad=_train(tiny_base_model, folder / "bad", shifted, ("intent",)),
         news=_train(tiny_base_model, folder / "news", ROWS, ("sentiment", "topic")),
     )
-
-
-@pytest.fixture
-def trefoil(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*words: object) -> SimpleNamespace:
-        monkeypatch.setattr("sys.argv", ["trefoil", *map(str, words)])
-        status: Any = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = end.code
-        shown = capsys.readouterr()
-        return SimpleNamespace(status=status or 0, out=shown.out, err=shown.err)
-
-    return run
 
 
 @pytest.fixture

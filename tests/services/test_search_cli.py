@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,6 @@ from core.training import search as search_module
 from core.training.config import FineTuneConfig, changed
 from core.training.language import RECORD
 from core.training.space import Range
-from services import cli
 
 Run = Callable[..., SimpleNamespace]
 OPENINGS = ("please tell me", "hello", "i bought a phone and", "sorry but", "hey", "quick question")
@@ -29,18 +29,9 @@ QUESTIONS = {
 
 
 @pytest.fixture
-def tune(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*words: object) -> SimpleNamespace:
-        monkeypatch.setattr("sys.argv", ["trefoil", "tune", *map(str, words)])
-        status: object = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = end.code
-        shown = capsys.readouterr()
-        return SimpleNamespace(status=status or 0, out=shown.out, err=shown.err)
-
-    return run
+def tune(trefoil: Run) -> Run:
+    """`trefoil tune`."""
+    return partial(trefoil, "tune")
 
 
 @pytest.fixture(scope="module")

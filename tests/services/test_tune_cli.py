@@ -7,32 +7,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from core.data.tagged import read_tagged
-from services import cli
 
 Run = Callable[..., SimpleNamespace]
 COMMANDS = ("tokens", "pairs", "rerank", "predict")
-
-
-@pytest.fixture
-def trefoil(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in this process."""
-
-    def run(*words: object) -> SimpleNamespace:
-        monkeypatch.setattr("sys.argv", ["trefoil", *map(str, words)])
-        status: Any = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = end.code
-        shown = capsys.readouterr()
-        return SimpleNamespace(status=status or 0, out=shown.out, err=shown.err)
-
-    return run
 
 
 @pytest.fixture
