@@ -88,6 +88,16 @@ def existing_file(*names: str, help: str, required: bool = True) -> Callable[[Fu
     return click.option(*names, type=kind, required=required, help=help)
 
 
+def keep_personal_data_option(function: Function) -> Function:
+    """--keep-personal-data of every `train` that redacts."""
+    return click.option(
+        "--keep-personal-data",
+        is_flag=True,
+        help="Train on the texts as they are. Without it, e-mail addresses, phone numbers and the "
+        "like are replaced by [email], [phone], … first.",
+    )(function)
+
+
 def model_option(function: Function) -> Function:
     """--model DIR, an artefact folder."""
     kind = click.Path(path_type=Path, exists=True, file_okay=False)

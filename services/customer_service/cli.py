@@ -10,6 +10,7 @@ from services.commands import (
     csv_option,
     existing_file,
     json_option,
+    keep_personal_data_option,
     model_option,
     progress,
     save_figures,
@@ -51,12 +52,7 @@ group = service_group(
     show_default=True,
     help="Share of questions that no intent answers, in your traffic.",
 )
-@click.option(
-    "--keep-personal-data",
-    is_flag=True,
-    help="Train on the texts as they are. Without it, e-mail addresses, phone numbers and the like "
-    "are replaced by [email], [phone], … first.",
-)
+@keep_personal_data_option
 @tuning_options
 def train_command(
     data: Path,

@@ -108,7 +108,7 @@ class ServedModel:
         known = {text: self._cache.get(version, text) for text in dict.fromkeys(texts)}
         missing = [text for text, label in known.items() if label is None]
         if missing:
-            tokens = await asyncio.to_thread(running.labeler.model.tokenize, missing)
+            tokens = await asyncio.to_thread(running.labeler.tokenize, missing)
             labels = await asyncio.gather(
                 *(
                     running.batcher.submit((text, found), len(found.ids))

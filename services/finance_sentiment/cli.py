@@ -12,6 +12,7 @@ from services.commands import (
     csv_option,
     existing_file,
     json_option,
+    keep_personal_data_option,
     model_option,
     progress,
     save_figures,
@@ -41,9 +42,16 @@ group = service_group(
 )
 @existing_file("--data", help="Columns text and any of sentiment and topic.")
 @train_options("accurate")
+@keep_personal_data_option
 @tuning_options
 def train_command(
-    data: Path, output: Path, preset: str, base_model: str, seed: int, tuning: Tuning
+    data: Path,
+    output: Path,
+    preset: str,
+    base_model: str,
+    seed: int,
+    keep_personal_data: bool,
+    tuning: Tuning,
 ) -> None:
     from services.finance_sentiment.train import summary, train
 
@@ -53,6 +61,7 @@ def train_command(
         preset=preset,
         base_model=base_model,
         seed=seed,
+        keep_personal_data=keep_personal_data,
         tuning=tuning.arguments(preset),
         threads=_settings().threads,
         progress=progress(),

@@ -14,19 +14,28 @@ from typing import Any
 from core.artifacts import Manifest, Version, verified_beside
 from core.inference.classifier import Predictions, TextClassifier
 from core.inference.tokenizer import Tokens
+from core.privacy import redact
 from core.text import language_of, word_tokens
 from services.finance_sentiment.domain import KIND, SENTIMENT, TOPIC, Label
 
 _WORDS_LOOKED_AT = 2_000
+# The manifest's word on whether the training texts were redacted; older ones do not have it.
+REDACTED = "redacted"
 
 
 class Labeler:
     """A trained artefact, ready to label. Safe to call from several threads."""
 
     def __init__(
-        self, model: TextClassifier, version: str, unreadable: Mapping[str, Mapping[str, float]]
+        self,
+        model: TextClassifier,
+        version: str,
+        unreadable: Mapping[str, Mapping[str, float]],
+        *,
+        redacted: bool = False,
     ) -> None:
         self.model = model
+        self._redacted = redacted
         self.version = version
         # language → head → least confidence at which n-grams alone are believed
         self._unreadable = unreadable
@@ -42,12 +51,17 @@ class Labeler:
         """As `load`, of a folder whose files were checked."""
         model = TextClassifier.load(folder, manifest.settings["classifier"], threads=threads)
         limits = manifest.settings.get("unreadable", {}).get("confidence", {})
-        return cls(model, manifest.identity, limits)
+        redacted = bool(manifest.settings.get(REDACTED, False))
+        return cls(model, manifest.identity, limits, redacted=redacted)
 
     @classmethod
     def of_version(cls, version: Version, *, threads: int = 2) -> Labeler:
         """As `load`, of a version in the registry."""
         return cls.load(version.path, threads=threads)
+
+    def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
+        """The tokens that `label` takes, made ahead of it."""
+        return self.model.tokenize(self._as_trained(texts))
 
     def label(self, texts: Sequence[str], tokens: Sequence[Tokens] | None = None) -> list[Label]:
         """A label for each text, in order."""
@@ -59,9 +73,12 @@ class Labeler:
         """As `label`, with the model's own output beside it (None for no texts)."""
         if not texts:
             return [], None
-        predictions = self.model.predict(texts, tokens)
+        predictions = self.model.predict(self._as_trained(texts), tokens)
         labels = [self._label(text, predictions, row) for row, text in enumerate(texts)]
         return labels, predictions
+
+    def _as_trained(self, texts: Sequence[str]) -> Sequence[str]:
+        return [redact(text).text for text in texts] if self._redacted else texts
 
     def _label(self, text: str, predictions: Predictions, row: int) -> Label:
         readable = self._can_read(text, predictions, row)

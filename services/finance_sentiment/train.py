@@ -23,10 +23,11 @@ from core.evaluation.classification import accuracy, macro_f1, per_class_report,
 from core.evaluation.intervals import bootstrap_statistic, clopper_pearson_upper
 from core.files import written_whole
 from core.models import BUNDLED
+from core.privacy import describe, redact_rows
 from core.progress import SILENT, Progress
 from core.text import language_of
 from services.finance_sentiment.domain import KIND, SENTIMENT, TOPIC, Label
-from services.finance_sentiment.labels import Labeler, label_fields
+from services.finance_sentiment.labels import REDACTED, Labeler, label_fields
 
 HEADS = (SENTIMENT, TOPIC)
 COLUMNS = (
@@ -53,11 +54,14 @@ def train(
     preset: str = "accurate",
     base_model: str = BUNDLED,
     seed: int = 0,
+    keep_personal_data: bool = False,
     tuning: Mapping[str, Any] | None = None,
     threads: int = 2,
     progress: Progress = SILENT,
 ) -> Manifest:
     """Write the artefact; give its manifest as it was before the files were added to it.
+
+    Texts are redacted first, as they will be when served, unless `keep_personal_data`.
 
     `tuning`: `config`, `options` and `extra` of `train_classifier`, each with a default.
     """
@@ -65,6 +69,10 @@ def train(
     from core.training.classifier import train_classifier
 
     rows = read_news(data)
+    if not keep_personal_data:
+        rows, kinds = redact_rows(rows)
+        if kinds:
+            progress.say(f"personal data replaced before training: {describe(kinds)}")
     heads = [head for head in HEADS if head in rows[0].labels]
     for head in heads:
         _report(check_labels(rows, head, data), head, progress)
@@ -89,6 +97,7 @@ def train(
             metrics=trained.metrics,
             settings={
                 "classifier": trained.settings,
+                REDACTED: not keep_personal_data,
                 "unreadable": _believable_without_encoder(rows, trained.held_out, draft.path),
             },
         )

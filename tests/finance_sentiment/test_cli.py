@@ -98,6 +98,21 @@ def test_a_head_that_data_or_model_lack_is_absent_or_null(
     assert "topic" not in json.loads(out.read_text())
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_personal_data_is_replaced_before_training_unless_it_is_to_be_kept(
+    keep: bool, news_csv: Path, base_model: Path, tmp_path: Path
+) -> None:
+    data, output = tmp_path / "news.csv", tmp_path / "model"
+    first = next(csv.DictReader(news_csv.open(encoding="utf-8")))["text"]
+    news = news_csv.read_text(encoding="utf-8")
+    data.write_text(news.replace(first, f"{first} ask mary.lee@example.com", 1), encoding="utf-8")
+    options = ("--preset", "fast", "--base-model", base_model)
+    asked = ("--keep-personal-data",) if keep else ()
+    result = run("train", "--data", data, "--output", output, *options, *asked)
+    assert ("personal data replaced before training: 1 email" in result.output) is not keep
+    assert json.loads((output / "manifest.json").read_text())["settings"]["redacted"] is not keep
+
+
 def test_a_label_the_model_never_saw_counts_as_wrong(model: Path, tmp_path: Path) -> None:
     data, out = tmp_path / "d.csv", tmp_path / "o.json"
     data.write_text("text,topic\nbank oslo hit by losses,weather\noil falls in oslo,weather\n")

@@ -59,3 +59,15 @@ def test_the_confidence_asked_for_keeps_the_risk() -> None:
 def test_too_few_rows_promise_nothing() -> None:
     assert least_confidence(np.array([0.9, 0.8]), np.array([True, True])) is None
     assert least_confidence(np.array([]), np.array([], dtype=bool)) is None
+
+
+def test_personal_data_is_read_as_its_placeholder_also_from_tokens_made_ahead(
+    labeler: Labeler,
+) -> None:
+    text, clean = f"{NEWS}, tel. +49 30 901820", f"{NEWS}, tel. [phone]"
+    redacting = Labeler(labeler.model, "v", {}, redacted=True)
+    keeping = Labeler(labeler.model, "v", {})
+    assert redacting.tokenize([text])[0].ids.tolist() == keeping.tokenize([clean])[0].ids.tolist()
+    ahead = redacting.label([text], redacting.tokenize([text]))
+    assert ahead == redacting.label([text]) == keeping.label([clean])
+    assert keeping.label([text]) != keeping.label([clean])
