@@ -14,7 +14,6 @@ says what a search over held-out queries finds before and after. Training only: 
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -41,14 +40,11 @@ from core.training.listwise import ListwiseLoss, candidate_lists
 from core.training.loop import RunOptions, RunResult
 from core.training.tuning import (
     SHARED_SETTINGS,
-    adamw,
-    arguments,
     free_layers,
     manifest_of,
     refuse_unused,
-    run_trainer,
+    run_sentence_trainer,
     tuning_settings,
-    without_model_card,
 )
 
 Objective = Literal["in_batch", "triplets", "graded", "listwise"]
@@ -288,41 +284,29 @@ def _tune(
     options: RunOptions | None,
     progress: Progress,
 ) -> RunResult:
-    from datasets import Dataset
     from sentence_transformers import SentenceTransformerTrainer as Trainer
     from sentence_transformers import SentenceTransformerTrainingArguments as Arguments
     from sentence_transformers.base.sampler import BatchSamplers
 
-    options = options or RunOptions()
     # A text that stands twice in a batch would be its own wrong answer.
     distinct = objective in ("in_batch", "triplets")
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = without_model_card(Trainer)(
-            model=model,
-            args=arguments(
-                Path(scratch),
-                options,
-                config,
-                seed=seed,
-                kind=Arguments,
-                batch_sampler=(
-                    BatchSamplers.NO_DUPLICATES if distinct else BatchSamplers.BATCH_SAMPLER
-                ),
-            ),
-            train_dataset=Dataset.from_dict(dict(data)),
-            loss=_EachColumn(model, _loss(model, objective)),
-            optimizers=(adamw(model, free_layers(model[0].model, config), config), None),
-        )
-        return run_trainer(
-            trainer,
-            score=lambda: (
-                _mean_reciprocal_rank(model, texts, search) if trainer.state.global_step else start
-            ),
-            metric=METRIC,
-            config=config,
-            options=options,
-            progress=progress,
-        )
+    return run_sentence_trainer(
+        Trainer,
+        Arguments,
+        model,
+        data,
+        loss=_EachColumn(model, _loss(model, objective)),
+        layers=free_layers(model[0].model, config),
+        score=lambda trainer: (
+            _mean_reciprocal_rank(model, texts, search) if trainer.state.global_step else start
+        ),
+        metric=METRIC,
+        config=config,
+        seed=seed,
+        options=options,
+        progress=progress,
+        batch_sampler=BatchSamplers.NO_DUPLICATES if distinct else BatchSamplers.BATCH_SAMPLER,
+    )
 
 
 def _loss(model: Any, objective: Objective) -> Any:

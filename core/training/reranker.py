@@ -33,14 +33,11 @@ from core.training.dropout import set_dropout, use_byte_dropout
 from core.training.loop import RunOptions, RunResult
 from core.training.tuning import (
     SHARED_SETTINGS,
-    adamw,
-    arguments,
     free_layers,
     manifest_of,
     refuse_unused,
-    run_trainer,
+    run_sentence_trainer,
     tuning_settings,
-    without_model_card,
 )
 
 Mine = Literal["bm25", "dense"]
@@ -270,30 +267,26 @@ def _tune(
     options: RunOptions | None,
     progress: Progress,
 ) -> RunResult:
-    from datasets import Dataset
     from sentence_transformers import CrossEncoderTrainer as Trainer
     from sentence_transformers import CrossEncoderTrainingArguments as Arguments
     from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
 
-    options = options or RunOptions()
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = without_model_card(Trainer)(
-            model=model,
-            args=arguments(Path(scratch), options, config, seed=seed, kind=Arguments),
-            train_dataset=Dataset.from_dict(dict(rows)),
-            loss=BinaryCrossEntropyLoss(model),
-            optimizers=(adamw(model, _layers(model, config), config), None),
-        )
-        return run_trainer(
-            trainer,
-            score=lambda: float(
-                judged.metrics(_scores(model, tokenizer, judged.pairs))["mrr@10"].mean()
-            ),
-            metric=METRIC,
-            config=config,
-            options=options,
-            progress=progress,
-        )
+    return run_sentence_trainer(
+        Trainer,
+        Arguments,
+        model,
+        rows,
+        loss=BinaryCrossEntropyLoss(model),
+        layers=_layers(model, config),
+        score=lambda trainer: float(
+            judged.metrics(_scores(model, tokenizer, judged.pairs))["mrr@10"].mean()
+        ),
+        metric=METRIC,
+        config=config,
+        seed=seed,
+        options=options,
+        progress=progress,
+    )
 
 
 def _scores(model: Any, tokenizer: PairTokenizer, pairs: Sequence[tuple[str, str]]) -> list[float]:

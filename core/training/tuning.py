@@ -8,7 +8,8 @@ Training only: torch is imported here.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,12 +141,6 @@ def tuning_settings(config: FineTuneConfig, seed: int, result: RunResult) -> dic
     }
 
 
-def without_model_card(trainer: type[Any]) -> Any:
-    """The same trainer, which does not describe data and model in prose before it begins."""
-    nothing = {"add_model_card_callback": lambda self, defaults: None}
-    return type(trainer.__name__, (trainer,), nothing)
-
-
 def arguments(
     scratch: Path, options: RunOptions, config: FineTuneConfig, *, seed: int, **given: Any
 ) -> Any:
@@ -186,3 +181,47 @@ def run_trainer(
         max_minutes=config.max_minutes,
         progress=progress,
     )
+
+
+def run_sentence_trainer(
+    trainer: type[Any],
+    kind: type[Any],
+    model: Any,
+    rows: Mapping[str, list[Any]],
+    *,
+    loss: Any,
+    layers: Sequence[Any],
+    score: Callable[[Any], float],
+    metric: str,
+    config: FineTuneConfig,
+    seed: int,
+    options: RunOptions | None,
+    progress: Progress,
+    **given: Any,
+) -> RunResult:
+    """Train `model` with one of sentence-transformers' trainers and its `kind` of arguments.
+
+    `rows`: columns in the order in which the loss reads them; `score` gets the trainer; `given` are
+    further arguments.
+    """
+    from datasets import Dataset
+
+    options = options or RunOptions()
+    # It would describe data and model in prose before it begins.
+    silent = {"add_model_card_callback": lambda self, defaults: None}
+    with tempfile.TemporaryDirectory() as scratch:
+        made: Any = type(trainer.__name__, (trainer,), silent)(
+            model=model,
+            args=arguments(Path(scratch), options, config, seed=seed, kind=kind, **given),
+            train_dataset=Dataset.from_dict(dict(rows)),
+            loss=loss,
+            optimizers=(adamw(model, layers, config), None),
+        )
+        return run_trainer(
+            made,
+            score=lambda: score(made),
+            metric=metric,
+            config=config,
+            options=options,
+            progress=progress,
+        )

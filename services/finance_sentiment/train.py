@@ -68,11 +68,7 @@ def train(
     # Torch comes in here and not before: predicting needs none of it.
     from core.training.classifier import train_classifier
 
-    rows = read_news(data)
-    if not keep_personal_data:
-        rows, kinds = redact_rows(rows)
-        if kinds:
-            progress.say(f"personal data replaced before training: {describe(kinds)}")
+    rows = _training_rows(data, keep_personal_data, progress)
     heads = [head for head in HEADS if head in rows[0].labels]
     for head in heads:
         _report(check_labels(rows, head, data), head, progress)
@@ -102,6 +98,16 @@ def train(
             },
         )
     return draft.manifest
+
+
+def _training_rows(data: Path, keep_personal_data: bool, progress: Progress) -> list[LabeledText]:
+    rows = read_news(data)
+    if keep_personal_data:
+        return rows
+    clean, kinds = redact_rows(rows)
+    if kinds:
+        progress.say(f"personal data replaced before training: {describe(kinds)}")
+    return clean
 
 
 def _report(report: Any, head: str, progress: Progress) -> None:
