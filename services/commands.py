@@ -36,50 +36,57 @@ def service_group(
     kind: str,
     migrations: str,
     worker: str,
+    publishable: bool = False,
 ) -> click.Group:
     """The group `trefoil <name>` with serve, worker, db and keys.
 
     `settings`: a ServiceSettings class; `app`: create_app(settings); `worker`: run(settings, stop);
-    `migrations`: the package that holds the Alembic scripts.
+    `migrations`: the package that holds the Alembic scripts; `publishable`: whether the service has
+    something for keys that stand in a web page.
     """
     group = click.Group(name, help=help)
     group.add_command(_serve_command(name, settings, app))
     group.add_command(_worker_command(name, settings, worker))
     group.add_command(_db_group(name, settings, migrations))
-    group.add_command(_keys_group(name, settings, migrations))
+    group.add_command(_keys_group(name, settings, migrations, publishable))
     return group
 
 
 def train_options(default_preset: str) -> Callable[[Function], Function]:
-    """--output --preset --base-model --seed, the same for every `train`."""
+    """--preset, and those of `new_model_options`, the same for every `train`."""
 
     def decorate(function: Function) -> Function:
-        for option in (
-            click.option("--seed", default=0, show_default=True, help="Of every random choice."),
-            click.option(
-                "--base-model",
-                default=BUNDLED_REFERENCE,
-                show_default=True,
-                help="A folder, or a hub id with its revision: org/name@commit.",
-            ),
-            click.option(
-                "--preset",
-                type=click.Choice(["fast", "accurate"]),
-                default=default_preset,
-                show_default=True,
-                help="fast: frozen encoder; accurate: the whole encoder is tuned.",
-            ),
-            click.option(
-                "--output",
-                required=True,
-                type=click.Path(path_type=Path, file_okay=False),
-                help="Folder of the new artefact.",
-            ),
-        ):
-            function = option(function)
-        return function
+        preset = click.option(
+            "--preset",
+            type=click.Choice(["fast", "accurate"]),
+            default=default_preset,
+            show_default=True,
+            help="fast: frozen encoder; accurate: the whole encoder is tuned.",
+        )
+        return new_model_options(preset(function))
 
     return decorate
+
+
+def new_model_options(function: Function) -> Function:
+    """--output --base-model --seed, of whatever trains."""
+    for option in (
+        click.option("--seed", default=0, show_default=True, help="Of every random choice."),
+        click.option(
+            "--base-model",
+            default=BUNDLED_REFERENCE,
+            show_default=True,
+            help="A folder, or a hub id with its revision: org/name@commit.",
+        ),
+        click.option(
+            "--output",
+            required=True,
+            type=click.Path(path_type=Path, file_okay=False),
+            help="Folder of the new artefact.",
+        ),
+    ):
+        function = option(function)
+    return function
 
 
 def existing_file(*names: str, help: str, required: bool = True) -> Callable[[Function], Function]:
@@ -186,7 +193,7 @@ def _db_group(name: str, settings: str, migrations: str) -> click.Group:
     return group
 
 
-def _keys_group(name: str, settings: str, migrations: str) -> click.Group:
+def _keys_group(name: str, settings: str, migrations: str, publishable: bool) -> click.Group:
     group = click.Group("keys", help="API keys. Without any, only this machine may call.")
 
     def session() -> Any:
@@ -200,12 +207,22 @@ def _keys_group(name: str, settings: str, migrations: str) -> click.Group:
         "create", help=f"Make a key. Example: trefoil {name} keys create shop --scope '*'"
     )
     @click.argument("label")
-    @click.option("--scope", "scopes", multiple=True, required=True, help="May be repeated.")
-    def create(label: str, scopes: tuple[str, ...]) -> None:
+    @_scope_options(publishable)
+    def create(
+        label: str,
+        scopes: tuple[str, ...],
+        publishable: bool = False,
+        origins: tuple[str, ...] = (),
+    ) -> None:
         from core.db import keys
 
+        if publishable is bool(scopes) or publishable is not bool(origins):
+            raise click.UsageError("name --scope, or --publishable with --origin")
         with session() as opened:
-            secret = keys.create_key(opened, _keys_table(), label, scopes)
+            if publishable:
+                secret = keys.create_publishable_key(opened, _keys_table(), label, origins)
+            else:
+                secret = keys.create_key(opened, _keys_table(), label, scopes)
             opened.commit()
         click.echo(secret)
         click.echo("This is the only time it is shown; what is stored is a hash.", err=True)
@@ -233,6 +250,26 @@ def _keys_group(name: str, settings: str, migrations: str) -> click.Group:
         click.echo(f"{key.name} ({key.key_id}) is revoked")
 
     return group
+
+
+def _scope_options(publishable: bool) -> Callable[[Function], Function]:
+    """--scope of `keys create`; where the service has publishable keys, also what makes one."""
+
+    def decorate(function: Function) -> Function:
+        if publishable:
+            function = click.option(
+                "--origin", "origins", multiple=True, help="A website: https://shop.example."
+            )(function)
+            function = click.option(
+                "--publishable",
+                is_flag=True,
+                help="May stand in web pages of --origin: opens sessions there and nothing else.",
+            )(function)
+        return click.option(
+            "--scope", "scopes", multiple=True, required=not publishable, help="May be repeated."
+        )(function)
+
+    return decorate
 
 
 def _keys_table() -> Any:

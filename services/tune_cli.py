@@ -12,7 +12,13 @@ from typing import Any, TypeVar
 
 import click
 
-from services.commands import BUNDLED_REFERENCE, existing_file, model_option, new_file, progress
+from services.commands import (
+    existing_file,
+    model_option,
+    new_file,
+    new_model_options,
+    progress,
+)
 from services.search_cli import language, search
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -50,22 +56,9 @@ def _options(function: Function) -> Function:
         new_file("--journal", help="JSONL with a line a logged step.", required=False),
         click.option("--threads", type=click.IntRange(1), default=2, show_default=True),
         click.option("--epochs", type=click.IntRange(0), help="At most so many."),
-        click.option("--seed", default=0, show_default=True, help="Of every random choice."),
-        click.option(
-            "--base-model",
-            default=BUNDLED_REFERENCE,
-            show_default=True,
-            help="A folder, or a hub id with its revision: org/name@commit.",
-        ),
-        click.option(
-            "--output",
-            required=True,
-            type=click.Path(path_type=Path, file_okay=False),
-            help="Folder of the new artefact.",
-        ),
     ):
         function = option(function)
-    return function
+    return new_model_options(function)
 
 
 @tune.command(
