@@ -25,9 +25,9 @@ import numpy as np  # noqa: E402 - the thread count must be set before
 
 from benchmarks.common import ROOT, public_data, save, table, verdict  # noqa: E402
 from core.inference.encoder import TextEncoder  # noqa: E402
+from core.inference.export import export_base_encoder  # noqa: E402
 from core.inference.quantize import choose_precision  # noqa: E402
 from core.models import resolve_model  # noqa: E402
-from core.training.classifier import export_base_encoder  # noqa: E402
 
 BATCHES = (1, 8, 32, 64)
 Encode = Callable[[Sequence[str]], Any]

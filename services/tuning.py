@@ -6,7 +6,7 @@ Only click is imported at the top; torch comes in when the training starts.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class Tuning:
     checkpoints: Path | None = None
     resume: bool = False
     track: tuple[str, ...] = ()
+    label_names: bool = False
 
     def arguments(self, preset: str) -> dict[str, Any]:
         """`config`, `options` and `extra` of core.training.classifier.train_classifier.
@@ -43,7 +44,7 @@ class Tuning:
         from core.training.config import FineTuneConfig, changed
         from core.training.loop import RunOptions
 
-        if preset == "fast" and self != Tuning({}):
+        if preset == "fast" and replace(self, label_names=False) != Tuning({}):
             raise InvalidInput(
                 "the preset fast tunes nothing, so it has no settings",
                 mend="Add --preset accurate, or leave these options out.",
@@ -66,6 +67,7 @@ class Tuning:
                 unlabelled=tuple(row.text for row in texts),
                 synonyms=read_synonyms(self.synonyms) if self.synonyms else None,
                 search=search,
+                label_names=self.label_names,
             ),
         }
 
@@ -84,13 +86,22 @@ def tuning_options(function: Function) -> Callable[..., Any]:
         checkpoints: Path | None,
         resume: bool,
         track: tuple[str, ...],
+        label_names: bool,
         **others: Any,
     ) -> Any:
         said: dict[str, Any] = dict(map(_pair, settings))
         if epochs is not None:
             said["epochs"] = epochs
         tuning = Tuning(
-            said, config_file, teachers, unlabelled, synonyms, checkpoints, resume, track
+            said,
+            config_file,
+            teachers,
+            unlabelled,
+            synonyms,
+            checkpoints,
+            resume,
+            track,
+            label_names,
         )
         return function(**others, tuning=tuning)
 
@@ -118,6 +129,10 @@ def tuning_options(function: Function) -> Callable[..., Any]:
         click.option(
             "--track", multiple=True, type=click.Choice(["tensorboard", "wandb"]),
             help="Also log to runs/ (Weights & Biases stays offline).",
+        ),
+        click.option(
+            "--label-names", is_flag=True,
+            help="Learn from the names of the labels too (card_arrival): helps with few rows each.",
         ),
     )  # fmt: skip
     decorated: Callable[..., Any] = command

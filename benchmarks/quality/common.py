@@ -25,9 +25,10 @@ from core.data.records import LabeledText
 from core.evaluation.intervals import bootstrap_statistic
 from core.inference.classifier import Predictions, TextClassifier
 from core.inference.encoder import TextEncoder
+from core.inference.export import export_base_encoder
 from core.progress import Progress
 from core.text import normalize
-from core.training.classifier import Extra, Preset, export_base_encoder, train_classifier
+from core.training.classifier import Extra, Preset, train_classifier
 from core.training.config import FineTuneConfig
 
 MODELS = ROOT / "var" / "bench"

@@ -21,7 +21,7 @@ import numpy as np
 
 from core.errors import ModelError
 from core.inference.encoder import EncoderConfig
-from core.models import BaseModel, Pooling, sha256_of
+from core.models import BUNDLED, BaseModel, Pooling, resolve_model, sha256_of
 
 if TYPE_CHECKING:
     import torch
@@ -105,6 +105,12 @@ def export_encoder(model: Any, base: BaseModel, folder: Path) -> EncoderConfig:
     )
     config.save(folder)
     return config
+
+
+def export_base_encoder(folder: Path, base_model: str = BUNDLED) -> EncoderConfig:
+    """The frozen base model as an exported encoder, for search and for item texts."""
+    base = resolve_model(base_model)
+    return export_encoder(load_torch_encoder(base), base, folder)
 
 
 def _trace(model: Any, pooling: Pooling, path: Path) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:

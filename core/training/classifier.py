@@ -9,9 +9,8 @@ Two presets, one artefact and one report:
 
 from __future__ import annotations
 
-import copy
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +21,7 @@ import numpy.typing as npt
 from core.artifacts import write_artifact
 from core.data.records import LabeledText
 from core.errors import InvalidInput
-from core.inference.encoder import Encoded, EncoderConfig, TextEncoder
+from core.inference.encoder import Encoded, TextEncoder
 from core.inference.export import export_encoder, load_torch_encoder
 from core.inference.heads import save_heads
 from core.inference.ngrams import document_frequency_weights, featurize
@@ -82,14 +81,16 @@ class Extra:
     """What may help tuning beside the labelled rows.
 
     `teachers`: artefact folders whose word is distilled; `unlabelled`: texts that teachers label
-    (without a teacher one is trained first, on the labelled rows); `synonyms`: word → others, for
-    augmentation; `search`: how the settings were found, for the manifest.
+    (without a teacher two are trained first, on the labelled rows); `synonyms`: word → others, for
+    augmentation; `search`: how the settings were found, for the manifest; `label_names`: the words
+    of each label's name are one more row of it, which tells most where there are few.
     """
 
     teachers: tuple[Path, ...] = ()
     unlabelled: tuple[str, ...] = ()
     synonyms: Synonyms | None = None
     search: Mapping[str, Any] | None = None
+    label_names: bool = False
 
 
 def train_classifier(
@@ -117,6 +118,8 @@ def train_classifier(
     if preset == "fast" and (extra.teachers or extra.unlabelled):
         raise InvalidInput("teachers need an encoder that is tuned", mend="Use --preset accurate.")
     rows = training_rows([replace(row, text=for_model(row.text)) for row in labelled], heads)
+    if extra.label_names:
+        rows = rows.with_label_names()
     base = resolve_model(base_model)
     split = np.random.default_rng(SPLIT_SEED)
     options = replace(options or RunOptions(), journal=folder / JOURNAL)
@@ -128,15 +131,9 @@ def train_classifier(
     if not extra.unlabelled or extra.teachers:
         return work.tuned(fold, config, extra)
     with tempfile.TemporaryDirectory() as scratch:
-        progress.say("training a teacher for the unlabelled texts")
-        teacher = work.teach(Path(scratch) / "teacher", fold, config)
-        return work.tuned(fold, config, replace(extra, teachers=(teacher,)))
-
-
-def export_base_encoder(folder: Path, base_model: str = BUNDLED) -> EncoderConfig:
-    """The frozen base model as an exported encoder, for search and for item texts."""
-    base = resolve_model(base_model)
-    return export_encoder(load_torch_encoder(base), base, folder)
+        progress.say("training two teachers for the unlabelled texts")
+        teachers = work.teach(Path(scratch), fold, config)
+        return work.tuned(fold, config, replace(extra, teachers=teachers))
 
 
 class _Work:
@@ -208,13 +205,29 @@ class _Work:
 
         return self._finish(fitted, encoded, said, tune_on_all)
 
-    def teach(self, folder: Path, fold: Fold, config: FineTuneConfig) -> Path:
-        """A model of the labelled rows of `fold.train` alone, as an artefact."""
+    def teach(self, folder: Path, fold: Fold, config: FineTuneConfig) -> tuple[Path, Path]:
+        """Two models of the labelled rows of `fold.train` alone, as artefacts: one tuned, one with
+        the encoder as it is. They err differently, so both together know more than either."""
+        known = self.rows.take(fold.train)
+        folds = cross_validation_folds(known, np.random.default_rng(SPLIT_SEED))
+        return (
+            self._taught(folder / "tuned", lambda w: w.tuned(fold, config, Extra(), refit=False)),
+            self._taught(folder / "frozen", lambda w: w.frozen(folds), known),
+        )
+
+    def _taught(
+        self,
+        folder: Path,
+        train: Callable[[_Work], TrainedClassifier],
+        rows: TrainingRows | None = None,
+    ) -> Path:
         with write_artifact(folder) as draft:
-            work = copy.copy(self)
-            work.folder = draft.path
-            work.options = replace(self.options, checkpoints=None, journal=None)
-            trained = work.tuned(fold, config, Extra(), refit=False)
+            options = replace(self.options, checkpoints=None, journal=None)
+            rows = rows or self.rows
+            work = _Work(
+                rows, self.base, draft.path, self.seed, self.threads, self.progress, options
+            )
+            trained = train(work)
             draft.manifest = manifest_of(
                 "teacher",
                 self.base,
@@ -307,6 +320,7 @@ class _Work:
             "choices": {f.head.name: dict(f.choices) for f in fitted},
             "tuning": {},
             "open_set": open_set,
+            "label_names": self.rows.names > 0,
             **said,
         }
         metrics = {name: figures(h, self.seed) for name, h in held_out.items()}

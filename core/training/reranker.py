@@ -119,7 +119,7 @@ def search(
         return {q: [texts[int(hit.id)] for hit in index.search(q, DEPTH)] for q in queries}
     from core.evaluation.ranking import top_k_items
     from core.inference.encoder import TextEncoder
-    from core.training.classifier import export_base_encoder
+    from core.inference.export import export_base_encoder
 
     with tempfile.TemporaryDirectory() as folder:
         export_base_encoder(Path(folder), base.reference)

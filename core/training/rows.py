@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,14 +27,38 @@ _MOST_HELD_OUT = 1000
 @dataclass(frozen=True)
 class TrainingRows:
     """`labels`: head → (n,) class numbers, −1 where a row has no label for that head;
-    `classes`: head → label names in the order of the numbers."""
+    `classes`: head → label names in the order of the numbers; the last `names` rows are no texts of
+    anybody but the names of the labels: they train and never judge."""
 
     texts: tuple[str, ...]
     labels: Mapping[str, IntArray]
     classes: Mapping[str, tuple[str, ...]]
+    names: int = 0
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def with_label_names(self) -> TrainingRows:
+        """With the name of each label as one more row of it, where it has words."""
+        more = [
+            (head, number, words)
+            for head, names in self.classes.items()
+            for number, name in enumerate(names)
+            if (words := words_of(name))
+        ]
+        labels = {
+            head: np.concatenate([of, [n if head == h else -1 for h, n, _ in more]]).astype(np.intp)
+            for head, of in self.labels.items()
+        }
+        texts = (*self.texts, *(words for _, _, words in more))
+        return TrainingRows(texts, labels, self.classes, len(more))
+
+    def take(self, rows: IntArray) -> TrainingRows:
+        """Some of the rows, by number; all classes stay."""
+        texts = tuple(self.texts[row] for row in rows)
+        labels = {head: of[rows] for head, of in self.labels.items()}
+        names = int((rows >= len(self) - self.names).sum())
+        return TrainingRows(texts, labels, self.classes, names)
 
     def fingerprint(self) -> str:
         """SHA-256 over texts and labels in order: the manifest's `data_sha256`."""
@@ -74,8 +99,19 @@ def training_rows(rows: Sequence[LabeledText], heads: Sequence[str]) -> Training
     return TrainingRows(tuple(row.text for row in rows), labels, classes)
 
 
+def words_of(name: str) -> str:
+    """The words of a label's name: `card_arrival`, `card-arrival`, `cardArrival` → `card arrival`.
+    Empty where it is a number or a code (`faq_17`)."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    words = " ".join(re.split(r"[\W_]+", spaced)).strip().lower()
+    return "" if re.search(r"\d", words) or len(words) < 2 else words
+
+
 def cross_validation_folds(rows: TrainingRows, rng: np.random.Generator) -> list[Fold]:
     """Stratified folds; one single split where rows are many. DataError where none can be made."""
+    if rows.names:
+        folds = cross_validation_folds(_texts_of(rows), rng)
+        return [_with_names(fold, rows) for fold in folds]
     if len(rows) >= _SINGLE_SPLIT_FROM:
         return [single_split(rows, rng)]
     assignment = _stratified_order(rows, rng) % _FOLDS
@@ -95,6 +131,8 @@ def single_split(rows: TrainingRows, rng: np.random.Generator) -> Fold:
     Of fewer than 16 rows a larger share is held out, so that there is something to judge by.
     DataError where no row can be spared.
     """
+    if rows.names:
+        return _with_names(single_split(_texts_of(rows), rng), rows)
     order = _stratified_order(rows, rng)
     every = min(round(1 / _VALIDATION_SHARE), max(2, len(rows) // 2))
     every = max(every, math.ceil(len(rows) / _MOST_HELD_OUT))
@@ -105,6 +143,15 @@ def single_split(rows: TrainingRows, rng: np.random.Generator) -> Fold:
     if not held_out.any():
         raise _too_few(rows)
     return Fold(np.flatnonzero(~held_out), np.flatnonzero(held_out))
+
+
+def _texts_of(rows: TrainingRows) -> TrainingRows:
+    return rows.take(np.arange(len(rows) - rows.names))
+
+
+def _with_names(fold: Fold, rows: TrainingRows) -> Fold:
+    names = np.arange(len(rows) - rows.names, len(rows))
+    return Fold(np.concatenate([fold.train, names]), fold.held_out)
 
 
 def _too_few(rows: TrainingRows) -> DataError:

@@ -44,11 +44,7 @@ def searchable_rows(
     every = training_rows([replace(row, text=for_model(row.text)) for row in labelled], heads)
     # The split that `train_classifier` makes, whatever the seed; its held-out rows are left out.
     kept = single_split(every, np.random.default_rng(SPLIT_SEED)).train
-    rows = TrainingRows(
-        tuple(every.texts[row] for row in kept),
-        {head: labels[kept] for head, labels in every.labels.items()},
-        every.classes,
-    )
+    rows = every.take(kept)
     return rows, single_split(rows, np.random.default_rng(_INNER_SPLIT_SEED))
 
 

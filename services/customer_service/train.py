@@ -24,16 +24,12 @@ from core.data.records import OUT_OF_SCOPE, LabeledText
 from core.errors import DataError, InvalidInput
 from core.inference.classifier import TextClassifier, save_reference
 from core.inference.encoder import Encoded, EncoderConfig
+from core.inference.export import export_base_encoder
 from core.models import BUNDLED
 from core.privacy import describe, redact_rows
 from core.progress import SILENT, Progress
 from core.text import normalize
-from core.training.classifier import (
-    Preset,
-    TrainedClassifier,
-    export_base_encoder,
-    train_classifier,
-)
+from core.training.classifier import Preset, TrainedClassifier, train_classifier
 from services.customer_service.risk import (
     DEFAULT_OOS_SHARE,
     DEFAULT_RISK,

@@ -208,7 +208,7 @@ def _frozen_embeddings(folder: Path, shop: Shop, threads: int) -> FloatArray | N
     manifest = read_manifest(folder)
     if manifest.settings.get("learnt", {}).get("rung") != "encoder":
         return shop.embeddings
-    from core.training.classifier import export_base_encoder
+    from core.inference.export import export_base_encoder
 
     with tempfile.TemporaryDirectory() as scratch:
         try:

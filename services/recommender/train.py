@@ -21,9 +21,9 @@ from core.artifacts import Manifest, now_iso, write_artifact
 from core.data.readers import read_events, read_items
 from core.data.records import Item
 from core.inference.encoder import TextEncoder
+from core.inference.export import export_base_encoder
 from core.models import BUNDLED, resolve_model
 from core.progress import SILENT, Progress
-from core.training.classifier import export_base_encoder
 from services.recommender.domain import item_text, text_digest
 from services.recommender.learning.encoder import tune_encoder
 from services.recommender.learning.judged import held_out

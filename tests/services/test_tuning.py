@@ -45,6 +45,12 @@ def test_without_any_option_the_preset_is_as_it_is(ask: Ask) -> None:
     assert arguments["extra"].teachers == ()
 
 
+def test_the_names_of_labels_help_the_fast_preset_too(ask: Ask) -> None:
+    assert ask("--label-names").arguments("fast")["extra"].label_names
+    with pytest.raises(InvalidInput, match="fast tunes nothing"):
+        ask("--label-names", "--set", "tune=top").arguments("fast")
+
+
 def test_settings_are_read_as_what_they_are(ask: Ask) -> None:
     words = ("--set", "tune=lora", "--set", "learning_rate=3e-5", "--set", "class_weights=true")
     config = ask(*words, "--epochs", "3").arguments("accurate")["config"]

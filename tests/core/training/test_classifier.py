@@ -20,11 +20,12 @@ from core.evaluation.classification import accuracy, macro_f1
 from core.inference import quantize
 from core.inference.classifier import TextClassifier
 from core.inference.encoder import TextEncoder
+from core.inference.export import export_base_encoder
 from core.inference.heads import LinearHead
 from core.inference.ngrams import featurize
 from core.training import classifier as module
 from core.training import finetune
-from core.training.classifier import export_base_encoder, train_classifier
+from core.training.classifier import Extra, train_classifier
 
 Train = Callable[..., SimpleNamespace]
 Label = Callable[..., list[LabeledText]]
@@ -484,3 +485,23 @@ def test_the_frozen_base_model_can_be_exported_for_search(
     encoder = TextEncoder.load(tmp_path / "search", threads=1)
     assert encoder.encoder_id == config.encoder_id
     assert encoder.encode(["order"]).embeddings.shape == (1, 32)
+
+
+def test_the_name_of_a_label_teaches_words_that_no_text_has(
+    train: Train, shop_rows: list[LabeledText]
+) -> None:
+    names = {"order": "parcel_whereabouts", "refund": "reimbursement", "weather": "forecast"}
+    rows = [replace(row, labels={"intent": names[row.labels["intent"]]}) for row in shop_rows]
+    plain, named = train(rows), train(rows, extra=Extra(label_names=True))
+    assert (plain.result.settings["label_names"], named.result.settings["label_names"]) == (
+        False,
+        True,
+    )
+    found = {}
+    for which, trained in (("plain", plain), ("named", named)):
+        settings = read_manifest(trained.folder).settings["classifier"]
+        model = TextClassifier.load(trained.folder, settings, threads=1)
+        found[which] = model.predict(["reimbursement", "forecast"]).heads["intent"].best_labels
+    assert found["named"] == ["reimbursement", "forecast"] != found["plain"]
+    judged = [t.result.metrics["intent"]["rows"] for t in (plain, named)]
+    assert judged[0] == judged[1], "names are never judged"

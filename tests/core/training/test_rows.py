@@ -15,6 +15,7 @@ from core.training.rows import (
     cross_validation_folds,
     single_split,
     training_rows,
+    words_of,
 )
 
 SENTIMENTS, TOPICS = "pos neg", "oil gold banks"
@@ -92,6 +93,51 @@ def test_the_fingerprint_changes_with_any_text_label_name_and_order() -> None:
 def test_any_text_has_a_fingerprint() -> None:
     rows = [LabeledText("\ud83d", {"x": "1"}, 1), LabeledText("\x00", {"x": "2"}, 2)]
     assert len(training_rows(rows, ["x"]).fingerprint()) == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("card_arrival", "card arrival"),
+        ("faq/return-policy", "faq return policy"),
+        ("cardArrival", "card arrival"),
+        ("Refund_not_showing_up", "refund not showing up"),
+        ("退货_政策", "退货 政策"),
+        ("faq_17", ""),
+        ("3", ""),
+        ("_", ""),
+    ],
+)
+def test_a_labels_name_is_words_unless_it_is_a_code(name: str, words: str) -> None:
+    assert words_of(name) == words
+
+
+@given(LABELS, st.integers(0, 9))
+def test_the_names_of_labels_train_and_never_judge(
+    pairs: list[tuple[str | None, str | None]], seed: int
+) -> None:
+    rows = rows_of(pairs)
+    if not rows.labels:
+        return
+    named = rows.with_label_names()
+    assert named.names == sum(map(len, rows.classes.values()))
+    try:
+        folds = cross_validation_folds(named, np.random.default_rng(seed))
+        folds.append(single_split(named, np.random.default_rng(seed)))
+    except DataError:
+        return
+    for fold in folds:
+        assert not meet(fold)
+        assert set(range(len(rows), len(named))) <= set(fold.train.tolist())
+        assert len(named.take(fold.held_out)) == len(fold.held_out)
+        assert named.take(fold.train).names == named.names
+
+
+def test_a_name_is_a_row_of_its_own_label_and_of_no_other_head() -> None:
+    named = rows_of([("pos", "oil"), ("neg", "gold")]).with_label_names()
+    assert named.texts[2:] == ("neg", "pos", "gold", "oil")
+    assert named.labels["sentiment"].tolist() == [1, 0, 0, 1, -1, -1]
+    assert named.labels["topic"].tolist() == [1, 0, -1, -1, 0, 1]
 
 
 # --- folds ---------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.artifacts import read_manifest
 from core.data.records import LabeledText
 from core.errors import DataError, InvalidInput
 from core.training.classifier import Extra, train_classifier
@@ -85,13 +86,13 @@ def test_a_student_learns_what_its_teacher_says_rather_than_the_labels(
     assert end < start, "it agrees less and less with the wrong labels of the held-out rows"
 
 
-def test_unlabelled_texts_find_a_teacher_by_themselves(
+def test_unlabelled_texts_find_two_teachers_by_themselves(
     train: Train, shop_rows: list[LabeledText]
 ) -> None:
     texts = tuple(f"well {row.text}" for row in shop_rows[:54])
     student = train(shop_rows[:54], "accurate", extra=Extra(unlabelled=texts))
     tuned = student.result.settings["tuning"]
-    assert (tuned["teachers"], tuned["unlabelled"]) == (1, 54)
+    assert (tuned["teachers"], tuned["unlabelled"]) == (2, 54)
 
 
 def test_what_judges_the_student_does_not_speak_through_its_neighbours(
@@ -102,7 +103,8 @@ def test_what_judges_the_student_does_not_speak_through_its_neighbours(
     heard: dict[str, Any] = {}
 
     def listen(folders: Any, texts: Any, classes: Any, **options: Any) -> dict[str, np.ndarray]:
-        heard.update(options, texts=texts)
+        rows = [read_manifest(folder).metrics["intent"]["rows"] for folder in folders]
+        heard.update(options, texts=texts, judged=rows)
         return ask_teachers(folders, texts, classes, **options)
 
     monkeypatch.setattr(classifier, "ask_teachers", listen)
@@ -110,6 +112,8 @@ def test_what_judges_the_student_does_not_speak_through_its_neighbours(
     labels = heard["labels"]["intent"]
     held_out = student.result.held_out["intent"].rows
     assert len(labels) == len(heard["texts"]) == 57
+    # The tuned teacher was judged by the same rows; the frozen one never had them at all.
+    assert heard["judged"] == [len(held_out), 54 - len(held_out)]
     assert (labels[held_out] == -1).all()
     assert (np.delete(labels[:54], held_out) >= 0).all()
     assert (labels[54:] == -1).all()
