@@ -61,9 +61,8 @@ def train(
 ) -> Manifest:
     """Write the artefact; give its manifest as it was before the files were added to it.
 
-    Texts are redacted first, as they will be when served, unless `keep_personal_data`.
-
-    `tuning`: `config`, `options` and `extra` of `train_classifier`, each with a default.
+    Texts are redacted first, as they will be when served, unless `keep_personal_data`. `tuning`:
+    `config`, `options` and `extra` of `train_classifier`, each with a default.
     """
     # Torch comes in here and not before: predicting needs none of it.
     from core.training.classifier import train_classifier
