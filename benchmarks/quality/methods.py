@@ -36,10 +36,10 @@ from core.training.linear import apply
 from core.training.rows import Fold, single_split, training_rows
 
 JUDGED = 2000
-PLAIN = {"epochs": 6, "keep": "last"}
+PLAIN = {"epochs": 4, "keep": "last"}
 METHODS: dict[str, dict[str, object]] = {
     "plain": {},
-    "early stopping": {"keep": "best", "epochs": 12},
+    "early stopping": {"keep": "best", "epochs": 8},
     "no weight decay": {"weight_decay": 0.0},
     "weight decay .1": {"weight_decay": 0.1},
     "dropout .2": {"dropout": 0.2},

@@ -55,7 +55,7 @@ METRIC = "MRR@10"
 # The embeddings are good before the first step: small steps, and batches as large as memory allows,
 # since their other texts are what is learnt from.
 DEFAULTS = FineTuneConfig(
-    epochs=2, batch_size=32, learning_rate=5e-5, label_smoothing=0.0, max_tokens=128
+    epochs=2, batch_size=32, learning_rate=5e-5, label_smoothing=0.0, max_tokens=128, keep="best"
 )
 _HELD_OUT = 0.1
 _MAX_QUERIES = 500
@@ -305,6 +305,7 @@ def _tune(
         seed=seed,
         options=options,
         progress=progress,
+        judged=len(search.queries),
         batch_sampler=BatchSamplers.NO_DUPLICATES if distinct else BatchSamplers.BATCH_SAMPLER,
     )
 

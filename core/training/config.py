@@ -16,7 +16,7 @@ from typing import Any, Literal
 from core.errors import InvalidInput
 
 Tune = Literal["head", "top", "all", "lora", "adalora", "ia3", "prefix", "prompt"]
-Keep = Literal["best", "last"]
+Keep = Literal["steady", "best", "last"]
 Adversary = Literal["none", "fgm", "pgd"]
 # Ways of tuning that leave the encoder's own weights alone and add a few new ones (peft).
 ADAPTERS = ("lora", "adalora", "ia3", "prefix", "prompt")
@@ -46,9 +46,9 @@ class FineTuneConfig:
     teacher_weight        [0, 1] share of the teacher's word against the label's, in distillation;
                           `teacher_temperature` softens both sides
     average               weights averaged over the last so many epochs where that judges no worse
-    keep                  the epoch that judged best, or the last one, where held-out rows are too
-                          few to tell epochs apart
-    patience              epochs without a better one before tuning ends
+    keep                  steady: the last epoch, unless an earlier one judged better by more than
+                          chance, 1 / √held-out rows; best: the one that judged best; last: the last
+    patience              epochs without one to keep before tuning ends
     max_tokens            cuts texts in training
     max_minutes           ends between epochs; None: no limit
     gradient_accumulation batches a step
@@ -80,7 +80,7 @@ class FineTuneConfig:
     teacher_temperature: float = 2.0
     average: int = 1
     gradient_norm: float = 1.0
-    keep: Keep = "best"
+    keep: Keep = "steady"
     patience: int = 2
     max_tokens: int = 96
     max_minutes: float | None = None

@@ -140,7 +140,7 @@ def _run(
                 config=config,
                 options=options,
                 progress=progress,
-                keep_last=len(fold.held_out) == 0,
+                judged=len(fold.held_out),
             )
         finally:
             trainer.close()

@@ -119,15 +119,16 @@ def run(
     options: RunOptions,
     patience: int,
     average: int = 1,
-    keep_last: bool = False,
+    margin: float = 0.0,
     max_minutes: float | None = None,
     progress: Progress = SILENT,
 ) -> RunResult:
-    """Train, and leave the trainer's model with the weights of its best (or last) epoch.
+    """Train, and leave the trainer's model with the weights of the last epoch that judged at most
+    `margin` worse than the best one: 0 is the best alone, infinity the last one whatever it judges.
 
     `score()` judges the model as it is, higher is better, no number where there is nothing to judge
-    by (give `keep_last` then); `metric` is its name. Raises ModelError when the loss is no number
-    any more, or when the checkpoint to resume from is of another model.
+    by (`margin` is infinite then); `metric` is its name. Raises ModelError when the loss is no
+    number any more, or when the checkpoint to resume from is of another model.
     """
     quieten(trainer)
     began = time.monotonic()
@@ -136,7 +137,7 @@ def run(
     stop = threading.Event()
     keeper = Keeper(trainer, score, metric, stop, progress)
     keeper.patience, keeper.average, keeper.max_minutes = patience, average, max_minutes
-    keeper.keep_last, keeper.options = keep_last, options
+    keeper.margin, keeper.options = margin, options
     trainer.add_callback(keeper)
     if first:
         trainer.add_callback(Bar(progress, metric, keeper.best_score))
@@ -175,7 +176,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         self._began = time.monotonic()
         self.patience = 1
         self.average = 1
-        self.keep_last = False
+        self.margin = 0.0
         self.options = RunOptions()
         self.max_minutes: float | None = None
         self.history: list[dict[str, float]] = []
@@ -260,12 +261,19 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
             if judged_by:
                 self._trainer.log({f"eval_{self._metric}": found})
             self.options.on_epoch(int(epoch), found)
-        best, weights = self.best_score(), self._weights()
-        if best is None or found > best or self.keep_last:
+        weights = self._weights()
+        if self._as_good(found):
             self.best_epoch, self._best = int(epoch), weights
         self.history.append(entry)
         if self.average > 1 and epoch:
             self._recent = [*self._recent[1 - self.average :], weights]
+
+    def _as_good(self, found: float) -> bool:
+        """Whether an epoch takes the place of those before it."""
+        if not self.history or math.isinf(self.margin):
+            return True
+        most = max(entry[self._metric] for entry in self.history)
+        return found > most - self.margin
 
     def finish(self) -> None:
         """Restore the best weights, or the last epochs' average where that judges no worse."""
@@ -276,6 +284,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
             found = _of_first_process(self._score(), self._trainer.args)
             # Where no epoch was better than the model as it was, their mean must be.
             better = found >= best if self.best_epoch else found > best
+            better |= math.isnan(found)  # nothing judges: the mean was asked for
             self._progress.say(
                 f"mean of {len(self._recent)} epochs: {self._metric} {found:.3f}, "
                 + ("kept" if better else "not kept")

@@ -44,7 +44,7 @@ Mine = Literal["bm25", "dense"]
 
 METRIC = "MRR@10"
 DEFAULTS = FineTuneConfig(
-    epochs=2, batch_size=16, learning_rate=1e-4, label_smoothing=0.0, max_tokens=192
+    epochs=2, batch_size=16, learning_rate=1e-4, label_smoothing=0.0, max_tokens=192, keep="best"
 )
 _HELD_OUT = 0.1
 _MAX_QUERIES = 200
@@ -286,6 +286,7 @@ def _tune(
         seed=seed,
         options=options,
         progress=progress,
+        judged=len(judged.lists),
     )
 
 

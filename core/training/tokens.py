@@ -64,6 +64,7 @@ DEFAULTS = FineTuneConfig(
     label_smoothing=0.0,
     patience=3,
     max_tokens=256,
+    keep="best",
 )
 METRIC = "entity F1"
 _HELD_OUT = 0.12
@@ -211,6 +212,7 @@ def _tune(
             config=config,
             options=options,
             progress=progress,
+            judged=len(task.held_out),
         )
 
 

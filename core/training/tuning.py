@@ -8,6 +8,7 @@ Training only: torch is imported here.
 from __future__ import annotations
 
 import dataclasses
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -167,9 +168,10 @@ def run_trainer(
     config: FineTuneConfig,
     options: RunOptions,
     progress: Progress,
-    keep_last: bool = False,
+    judged: int,
 ) -> RunResult:
-    """`loop.run` with what the config says of its end; `keep_last` also where it does not."""
+    """`loop.run` with what the config says of its end; `judged`: rows that `score` looks at."""
+    margins = {"best": 0.0, "steady": 1 / math.sqrt(max(judged, 1)), "last": math.inf}
     return run(
         trainer,
         score=score,
@@ -177,7 +179,7 @@ def run_trainer(
         options=options,
         patience=config.patience,
         average=config.average,
-        keep_last=keep_last or config.keep == "last",
+        margin=margins[config.keep] if judged else math.inf,
         max_minutes=config.max_minutes,
         progress=progress,
     )
@@ -197,12 +199,13 @@ def run_sentence_trainer(
     seed: int,
     options: RunOptions | None,
     progress: Progress,
+    judged: int,
     **given: Any,
 ) -> RunResult:
     """Train `model` with one of sentence-transformers' trainers and its `kind` of arguments.
 
-    `rows`: columns in the order in which the loss reads them; `score` gets the trainer; `given` are
-    further arguments.
+    `rows`: columns in the order in which the loss reads them; `score` gets the trainer, and looks
+    at `judged` queries; `given` are further arguments.
     """
     from datasets import Dataset
 
@@ -224,4 +227,5 @@ def run_sentence_trainer(
             config=config,
             options=options,
             progress=progress,
+            judged=judged,
         )

@@ -191,7 +191,7 @@ def tune(questions: SimpleNamespace) -> Tune:
         start = given.pop("start", questions.start)
         fold = given.pop("fold", questions.fold)
         seed = given.pop("seed", 0)
-        config = FineTuneConfig(**({"epochs": 2, "batch_size": 8} | given))
+        config = FineTuneConfig(**({"epochs": 2, "batch_size": 8, "keep": "best"} | given))
         heads = dict.fromkeys(labels, start)
         return fine_tune(
             model, "mean", questions.sequences, labels, heads, fold, config,

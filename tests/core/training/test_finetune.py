@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -97,6 +98,32 @@ def test_where_no_epoch_is_better_the_model_stays_what_it_was(
 def test_a_better_epoch_renews_the_patience(encoder: Model, tune: Tune, scored: Scored) -> None:
     scored([0.1, 0.1, 0.2, 0.2, 0.3, 0.3])
     assert tune(encoder, epochs=5, patience=2).best_epoch == 4
+
+
+@pytest.mark.parametrize(
+    ("scores", "keep", "best_epoch"),
+    [
+        # Of eight held-out rows .35, 1 / √8, may be chance.
+        ([0.5, 0.9, 0.6], "steady", 2),
+        ([0.5, 0.9, 0.5], "steady", 1),
+        ([0.9, 0.7, 0.5], "steady", 1),
+        ([0.9, 0.5, 0.4], "steady", 0),
+        ([0.5, 0.9, 0.8], "best", 1),
+        ([0.9, 0.5, 0.0], "last", 2),
+    ],
+)
+def test_the_last_epoch_stays_unless_an_earlier_one_is_better_by_more_than_chance(
+    encoder: Model,
+    tune: Tune,
+    scored: Scored,
+    scores: list[float],
+    keep: str,
+    best_epoch: int,
+) -> None:
+    seen = scored(scores)
+    tuned = tune(encoder, epochs=2, keep=keep, patience=9)
+    assert tuned.best_epoch == best_epoch
+    assert not differing(weights(tuned.model), seen[best_epoch][0])
 
 
 def test_a_limit_of_time_ends_tuning_between_epochs(encoder: Model, tune: Tune) -> None:
@@ -438,3 +465,14 @@ def test_each_epoch_is_told(encoder: Model, tune: Tune, scored: Scored) -> None:
     last = log.getvalue().splitlines()[-1]
     assert last.startswith("epoch 1: loss 0.6")
     assert last.endswith("held-out accuracy 0.750")
+
+
+def test_without_rows_to_judge_by_the_mean_that_was_asked_for_stays(
+    encoder: Model, tune: Tune
+) -> None:
+    everything = Fold(np.arange(32), np.arange(0))
+    before = weights(encoder)
+    last = tune(copy.deepcopy(encoder), epochs=2, keep="last", fold=everything)
+    mean = tune(encoder, epochs=2, keep="last", fold=everything, average=2)
+    assert differing(weights(mean.model), weights(last.model))
+    assert differing(weights(mean.model), before)
