@@ -3,6 +3,10 @@
 A key reads `tf_<key id>_<secret>`: the id finds the row, the secret (256 random bits) proves the
 right. Only the secret's SHA-256 is kept; with so many random bits a slow password hash would add
 time to every request and no safety. The plain key is shown once, when it is made.
+
+A *publishable* key may stand in a web page: it carries the scope "publishable" and the origins of
+the pages that may use it, each as a scope "origin:https://shop.example", and nothing else. It
+begins with `tfp_`, so that nobody takes it for a secret one, or a secret one for it.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from sqlalchemy import Row, Table, insert, select, update
 from sqlalchemy.orm import Session, sessionmaker
@@ -22,8 +27,11 @@ from core.errors import Conflict, InvalidInput, NotFound
 
 # A key with this scope may do everything.
 EVERYTHING = "*"
-_KEY = re.compile(r"tf_([0-9a-f]{12})_([0-9a-f]{64})")
+PUBLISHABLE = "publishable"
+_ORIGIN = "origin:"
+_KEY = re.compile(r"tfp?_([0-9a-f]{12})_([0-9a-f]{64})")
 _SCOPE = re.compile(r"[A-Za-z0-9*:._-]{1,100}")
+_HOST = re.compile(r"[a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\]")
 _NO_HASH = "0" * 64
 
 
@@ -37,6 +45,53 @@ class ApiKey:
     created_at: datetime
     revoked_at: datetime | None = None
 
+    @property
+    def origins(self) -> frozenset[str]:
+        """The origins that a publishable key is bound to; none for other keys."""
+        return origins_of(self.scopes)
+
+
+def origins_of(scopes: Iterable[str]) -> frozenset[str]:
+    """The origins among the scopes of a key."""
+    return frozenset(s.removeprefix(_ORIGIN) for s in scopes if s.startswith(_ORIGIN))
+
+
+def create_publishable_key(
+    session: Session,
+    table: Table,
+    name: str,
+    origins: Iterable[str],
+    *,
+    now: datetime | None = None,
+) -> str:
+    """Make a key for web pages of these origins. InvalidInput where one is none."""
+    bound = {_ORIGIN + origin(text) for text in origins}
+    if not bound:
+        raise InvalidInput(
+            "a publishable key needs at least one origin",
+            mend="Name the website that uses it, such as https://shop.example.",
+        )
+    return _create(session, table, name, {PUBLISHABLE, *bound}, "tfp", now)
+
+
+def origin(text: str) -> str:
+    """An origin as a browser sends it: scheme, host and a port that is not the scheme's own."""
+    problem = InvalidInput(
+        f"an origin is a scheme and a host, such as https://shop.example, was: {text[:100]!r}",
+        mend="Leave out path, user and wildcards; name each subdomain by itself.",
+    )
+    try:
+        parts = urlsplit(text.strip().lower())
+        port = parts.port
+    except ValueError as error:
+        raise problem from error
+    host = parts.netloc.rpartition(":")[0] if port is not None else parts.netloc
+    bare = not (parts.path.strip("/") or parts.query or parts.fragment)
+    if parts.scheme not in ("http", "https") or not bare or not _HOST.fullmatch(host):
+        raise problem
+    own = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{host}" + ("" if port in (None, own) else f":{port}")
+
 
 def create_key(
     session: Session,
@@ -47,6 +102,17 @@ def create_key(
     now: datetime | None = None,
 ) -> str:
     """Make a key and give its plain text, which cannot be had again. Names in use are refused."""
+    return _create(session, table, name, _checked(scopes), "tf", now)
+
+
+def _create(
+    session: Session,
+    table: Table,
+    name: str,
+    scopes: set[str],
+    prefix: str,
+    now: datetime | None,
+) -> str:
     name = name.strip()
     if not 1 <= len(name) <= 200 or not name.isprintable():
         raise InvalidInput("a key's name must have 1 to 200 printable characters")
@@ -60,11 +126,11 @@ def create_key(
             key_id=key_id,
             name=name,
             secret_hash=_hash(secret),
-            scopes=" ".join(sorted(_checked(scopes))),
+            scopes=" ".join(sorted(scopes)),
             created_at=now or datetime.now(UTC),
         )
     )
-    return f"tf_{key_id}_{secret}"
+    return f"{prefix}_{key_id}_{secret}"
 
 
 def list_keys(session: Session, table: Table) -> list[ApiKey]:
@@ -130,6 +196,12 @@ class StoredKeys:
         with self._sessions() as session:
             return any_key(session, self._table)
 
+    def origins(self) -> frozenset[str]:
+        """The origins of all live publishable keys."""
+        query = select(self._table.c.scopes).where(self._table.c.revoked_at.is_(None))
+        with self._sessions() as session:
+            return frozenset().union(*(origins_of(s.split()) for s in session.scalars(query)))
+
 
 def _live(session: Session, table: Table, name_or_id: str) -> list[Row[tuple[object, ...]]]:
     named = (table.c.name == name_or_id) | (table.c.key_id == name_or_id)
@@ -142,6 +214,11 @@ def _checked(scopes: Iterable[str]) -> set[str]:
     if not checked:
         raise InvalidInput("a key needs at least one scope", mend=f"Use {EVERYTHING!r} for all.")
     for scope in checked:
+        if scope == PUBLISHABLE or scope.startswith(_ORIGIN):
+            raise InvalidInput(
+                f"the scope {scope[:100]!r} is kept for publishable keys",
+                mend="Make one with --publishable --origin https://shop.example.",
+            )
         if not _SCOPE.fullmatch(scope):
             raise InvalidInput(
                 f"a scope may hold letters, digits and : . _ - *, was: {scope[:100]!r}"

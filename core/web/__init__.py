@@ -8,6 +8,7 @@ metrics.py     what Prometheus reads at /metrics
 errors.py      the one table from an exception to a status; RFC 9457 bodies
 headers.py     the small set of security headers
 limits.py      size of head and body, number of requests
+cors.py        which web pages may read an answer
 json_check.py  what JSON may not hold
 auth.py        API keys, scopes, and who may call while there are no keys
 health.py      /healthz and /readyz

@@ -15,13 +15,22 @@ from starlette.types import Scope
 
 from core.errors import TrefoilError
 from core.settings import ServiceSettings
-from core.web.auth import Authenticator, KeyVerifier, authenticated, presented_key
-from core.web.errors import PROBLEM_RESPONSES, ErrorsMiddleware, handle
+from core.web.auth import (
+    Authenticator,
+    KeyVerifier,
+    TokenVerifier,
+    admitted,
+    authenticated,
+    presented_key,
+)
+from core.web.cors import CorsMiddleware, OriginSource
+from core.web.errors import PROBLEM_RESPONSES, ErrorsMiddleware, Shape, handle, no_shape
 from core.web.headers import SecurityHeadersMiddleware
 from core.web.health import Ready, health_router
 from core.web.limits import (
     BodyLimitMiddleware,
     HeadLimitMiddleware,
+    RateLimiter,
     RateLimitMiddleware,
     address_bucket,
 )
@@ -42,17 +51,25 @@ def create_app(
     ready: Ready | None = None,
     keys: KeyVerifier | None = None,
     public: APIRouter | None = None,
+    bound: APIRouter | None = None,
+    tokens: TokenVerifier | None = None,
+    origins: OriginSource | None = None,
+    problem_shape: Shape = no_shape,
     middleware: Sequence[Middleware] = (),
     version: str = "0.1.0",
 ) -> FastAPI:
     """A service's app.
 
-    `router` holds what needs a key, `public` what anybody may have (pages, a widget's script).
-    `lifespan` starts the service's parts and stops them; `ready` says whether they work. A service
-    finds `app.state.settings`, `app.state.metrics` and `app.state.authenticator`.
+    `router` holds what needs a key, `public` what anybody may have (pages, a widget's script), and
+    `bound` what a publishable key or a session token opens too: each route of it asks for a scope.
+    `lifespan` starts the service's parts and stops them; `ready` says whether they work. `tokens`
+    verifies session tokens; pages of `origins` may read answers; `problem_shape` gives errors of
+    some paths another shape. A service finds settings, metrics, authenticator and limiter in
+    `app.state`.
     """
-    metrics = Metrics()
-    authenticator = Authenticator(keys, settings.host)
+    metrics, authenticator = Metrics(), Authenticator(keys, settings.host, tokens=tokens)
+    limiter = RateLimiter(parse_rate(settings.rate_limit), _bucket(authenticator))
+    stack = _stack(settings, metrics, limiter, origins, problem_shape)
     app = FastAPI(
         title=title,
         version=version,
@@ -62,35 +79,41 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         responses=PROBLEM_RESPONSES,
-        middleware=[*_stack(settings, metrics, authenticator), *middleware],
+        middleware=[*stack, *middleware],
     )
     for kind in (HTTPException, RequestValidationError, TrefoilError):
         app.add_exception_handler(kind, handle)
-    app.state.settings = settings
-    app.state.metrics = metrics
-    app.state.authenticator = authenticator
+    app.state.settings, app.state.metrics = settings, metrics
+    app.state.authenticator, app.state.limiter = authenticator, limiter
+    app.state.problem_shape = problem_shape
     app.include_router(health_router(ready))
-    app.include_router(metrics_router(metrics), dependencies=[Depends(authenticated)])
-    if public is not None:
-        app.include_router(public)
-    app.include_router(router, dependencies=[Depends(authenticated)])
+    app.include_router(public or APIRouter())
+    app.include_router(bound or APIRouter(), dependencies=[Depends(admitted)])
+    for guarded in (metrics_router(metrics), router):
+        app.include_router(guarded, dependencies=[Depends(authenticated)])
     return app
 
 
 def _stack(
-    settings: ServiceSettings, metrics: Metrics, authenticator: Authenticator
+    settings: ServiceSettings,
+    metrics: Metrics,
+    limiter: RateLimiter,
+    origins: OriginSource | None,
+    shape: Shape,
 ) -> list[Middleware]:
     """Outermost first: a request passes down this list, its answer comes back up."""
-    rate, bucket = parse_rate(settings.rate_limit), _bucket(authenticator)
+    # A page must be able to read errors too, so CORS is outside of what answers them.
+    cors = [] if origins is None else [Middleware(CorsMiddleware, source=origins)]
     size, seconds = settings.max_body_bytes, settings.body_timeout
     return [
         Middleware(RequestIdMiddleware),
         Middleware(AccessLogMiddleware),
         Middleware(MetricsMiddleware, metrics=metrics),
         Middleware(SecurityHeadersMiddleware),
-        Middleware(ErrorsMiddleware),
+        *cors,
+        Middleware(ErrorsMiddleware, shape=shape),
         Middleware(HeadLimitMiddleware),
-        Middleware(RateLimitMiddleware, rate=rate, bucket=bucket),
+        Middleware(RateLimitMiddleware, limiter=limiter),
         Middleware(BodyLimitMiddleware, max_bytes=size, timeout=seconds),
     ]
 
@@ -115,11 +138,14 @@ async def _nothing(app: FastAPI) -> AsyncIterator[None]:
 
 def _bucket(authenticator: Authenticator) -> Callable[[Scope], str]:
     """Requests are counted by key once the key has been found right, until then by address: else
-    a new made-up key for each request would be a new count each time."""
+    a new made-up key for each request would be a new count each time. What stands in a web page is
+    everybody's, so there too it is the address that counts."""
 
     def bucket(scope: Scope) -> str:
         presented = presented_key(Headers(scope=scope))
         caller = authenticator.remembered(presented) if presented else None
-        return f"key {caller.name}" if caller else f"address {address_bucket(scope)}"
+        if caller is None or caller.bound:
+            return f"address {address_bucket(scope)}"
+        return f"key {caller.name}"
 
     return bucket

@@ -2,13 +2,18 @@
 
 With keys in the database every request must carry one, as `Authorization: Bearer tf_…` or
 `X-API-Key: tf_…`; a route asks for a scope with `requires("chat")`. A key with scope "*" may do
-everything. What the database says is remembered for `CACHE_SECONDS`, so a revoked key is refused at
-the latest that much later, and the first key made closes the server as soon.
+everything. A browser's WebSocket, which can set no header, offers the subprotocols `trefoil` and
+`trefoil-key.tf_…` instead. What the database says is remembered for `CACHE_SECONDS`, so a revoked
+key is refused at the latest that much later, and the first key made closes the server as soon.
 
 Without any key a server is open, and therefore only to its own machine: it refuses to start on any
 other address, callers must come from a loopback address, and the name they asked for (Host) and the
 page they come from (Origin) must be local too. The last two keep a web page that somebody opens on
 this machine from calling the server behind their back (DNS rebinding, cross-site requests).
+
+Two kinds of callers are *bound*, since what they hold lies open in a web page: a publishable key
+(scope "publishable") and a session token, which a service makes and verifies itself. They pass only
+where a service put the route among those for them, and there only with a scope that it asks for.
 """
 
 from __future__ import annotations
@@ -33,6 +38,10 @@ from core.errors import Forbidden, SettingsError, Unauthorized
 
 CACHE_SECONDS = 5.0
 EVERYTHING = "*"
+# As in core/db/keys.py: the scope of a key that may stand in a web page.
+PUBLISHABLE = "publishable"
+SUBPROTOCOL = "trefoil"
+_KEY_PROTOCOL = "trefoil-key."
 _MAX_CACHED = 1_000
 
 
@@ -57,10 +66,17 @@ class KeyVerifier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls. `name` is the key's name, "local" while there are no keys."""
+    """Who calls. `name` is the key's name, "local" while there are no keys; `subject` the one thing
+    that a session token is about, such as its conversation, None for a key."""
 
     name: str
     scopes: frozenset[str]
+    subject: str | None = None
+
+    @property
+    def bound(self) -> bool:
+        """Whether what the caller holds may be known to anybody who looks into a web page."""
+        return self.subject is not None or PUBLISHABLE in self.scopes
 
     def may(self, scope: str) -> bool:
         """Whether the caller has this scope."""
@@ -68,6 +84,16 @@ class Caller:
 
 
 LOCAL = Caller("local", frozenset({EVERYTHING}))
+
+
+class TokenVerifier(Protocol):
+    """What a service's session tokens are. Neither call may block."""
+
+    def is_token(self, presented: str) -> bool:
+        """Whether this looks like a token and not like a key."""
+
+    def verify(self, presented: str, origin: str | None) -> Caller | None:
+        """Its caller, with a subject; None where it is forged, over, or another origin's."""
 
 
 class Authenticator:
@@ -78,9 +104,11 @@ class Authenticator:
         keys: KeyVerifier | None,
         host: str,
         *,
+        tokens: TokenVerifier | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._keys = keys
+        self._tokens = tokens
         self._open_here = is_loopback(host)
         self._clock = clock
         # digest of what was presented -> (until when it counts, who it is)
@@ -89,10 +117,14 @@ class Authenticator:
 
     async def identify(self, headers: Headers, scope: Scope) -> Caller:
         """The caller; Unauthorized without a right key, Forbidden for a stranger to an open one."""
-        if not await self._keys_in_use():
-            self._check_local(headers, scope)
-            return LOCAL
         presented = presented_key(headers)
+        in_use = await self._keys_in_use()
+        if not in_use:
+            self._check_local(headers, scope)
+        if self._tokens is not None and self._tokens.is_token(presented):
+            return _held(self._tokens.verify(presented, headers.get("origin")))
+        if not in_use:
+            return LOCAL
         caller = self.remembered(presented) or await self._ask(presented)
         if caller is None:
             raise Unauthorized(
@@ -153,7 +185,20 @@ def presented_key(headers: Headers) -> str:
     scheme, _, value = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return value.strip()
-    return headers.get("x-api-key", "").strip()
+    if "x-api-key" in headers or "sec-websocket-protocol" not in headers:
+        return headers.get("x-api-key", "").strip()
+    offered = [word.strip() for word in headers["sec-websocket-protocol"].split(",")]
+    keys = [word.removeprefix(_KEY_PROTOCOL) for word in offered if word.startswith(_KEY_PROTOCOL)]
+    return keys[0] if keys else ""
+
+
+def _held(caller: Caller | None) -> Caller:
+    if caller is None:
+        raise Unauthorized(
+            "this session token is not valid here, or its time is over",
+            mend="Open a new session.",
+        )
+    return caller
 
 
 def is_loopback(host: str) -> bool:
@@ -195,20 +240,31 @@ def is_local_name(value: str) -> bool:
     return True
 
 
-async def authenticated(connection: HTTPConnection) -> Caller:
-    """The dependency that every route of a service has: somebody who may call at all."""
+async def admitted(connection: HTTPConnection) -> Caller:
+    """The dependency of routes for bound callers: somebody who may call at all."""
     authenticator: Authenticator = connection.app.state.authenticator
     return await authenticator.identify(connection.headers, connection.scope)
 
 
-def requires(scope: str) -> Any:
-    """A dependency on a scope, for `dependencies=[requires("chat")]` or, where the route wants to
-    know who it is, `caller: Annotated[Caller, requires("chat")]`."""
+async def authenticated(caller: Annotated[Caller, Depends(admitted)]) -> Caller:
+    """The dependency of all other routes: somebody who may call, and is not bound."""
+    if caller.bound:
+        raise Forbidden(
+            "what stands in a web page does not open this",
+            mend="Call it from a server, with a key that has the scope.",
+        )
+    return caller
 
-    async def check(caller: Annotated[Caller, Depends(authenticated)]) -> Caller:
-        if not caller.may(scope):
+
+def requires(*scopes: str) -> Any:
+    """A dependency on one of these scopes, for `dependencies=[requires("chat")]` or, where the
+    route wants to know who it is, `caller: Annotated[Caller, requires("chat", "session")]`."""
+
+    async def check(caller: Annotated[Caller, Depends(admitted)]) -> Caller:
+        if not any(caller.may(scope) for scope in scopes):
+            named = " or ".join(repr(scope) for scope in scopes)
             raise Forbidden(
-                f"this API key has no scope {scope!r}",
+                f"this API key has no scope {named}",
                 mend="Use one that has, or make one with `keys create`.",
             )
         return caller

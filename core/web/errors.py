@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -28,6 +28,14 @@ logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:trefoil:problem:"
 _LONGEST_DETAIL = 500
+_STARTS = frozenset(
+    {
+        "http.response.start",
+        "websocket.accept",
+        "websocket.close",
+        "websocket.http.response.start",
+    }
+)
 
 
 # How the answers below are described in /openapi.json.
@@ -96,6 +104,11 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+# A service that speaks somebody else's protocol on some paths answers errors in its shape there;
+# None: as problem details.
+Shape = Callable[[Scope, Problem], Response | None]
+
+
 def describe(error: Exception) -> Problem:
     """The problem that an exception is to its caller."""
     if isinstance(error, tree.TrefoilError):
@@ -107,20 +120,29 @@ def describe(error: Exception) -> Problem:
     return Problem(500, "internal", "Internal error", "internal error")
 
 
-def problem_response(problem: Problem, extra: Mapping[str, Any] | None = None) -> Response:
-    """The problem as an answer; `extra` are further members of its body."""
-    body = {
+def problem_details(problem: Problem) -> dict[str, Any]:
+    """The members of its body."""
+    # Whatever the detail quotes, it can be sent: half a surrogate pair becomes a question mark.
+    detail = problem.detail[:_LONGEST_DETAIL].encode("utf-8", "replace").decode("utf-8")
+    return {
         "type": _TYPE + problem.type if problem.type else "about:blank",
         "title": problem.title,
         "status": problem.status,
-        "detail": problem.detail[:_LONGEST_DETAIL],
+        "detail": detail,
         "request_id": current_request_id.get(),
-        **(extra or {}),
     }
-    # Whatever the detail quotes, it can be sent: half a surrogate pair becomes a question mark.
-    content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def problem_response(problem: Problem, extra: Mapping[str, Any] | None = None) -> Response:
+    """The problem as an answer; `extra` are further members of its body."""
+    body = {**problem_details(problem), **(extra or {})}
+    content = json.dumps(body, ensure_ascii=False).encode("utf-8")
     headers = dict(problem.headers)
     return Response(content, problem.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def no_shape(scope: Scope, problem: Problem) -> None:
+    """Problem details everywhere."""
 
 
 def readable(details: Sequence[Any]) -> str:
@@ -138,40 +160,45 @@ def readable(details: Sequence[Any]) -> str:
 
 
 async def handle(request: Request, error: Exception) -> Response:
-    """The handler that FastAPI gets for what it would otherwise answer in its own shape."""
+    """The handler that FastAPI gets for what it would otherwise answer in its own shape. To a
+    WebSocket that was not accepted yet the problem is the answer to its request."""
     problem = describe(error)
     if isinstance(error, RequestValidationError) and _is_not_json(request, error):
         problem = _wrong_content_type(request)
-    _log(error, problem)
-    return problem_response(problem)
+    log_failure(error, problem)
+    shape: Shape = request.app.state.problem_shape
+    return shape(request.scope, problem) or problem_response(problem)
 
 
 class ErrorsMiddleware:
     """Answers whatever is raised below, other middlewares included."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, shape: Shape = no_shape) -> None:
         self.app = app
+        self.shape = shape
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
         started = False
 
         async def watched(message: Message) -> None:
             nonlocal started
-            started = started or message["type"] == "http.response.start"
+            # What ends a WebSocket, or turns it away, leaves nothing to answer either.
+            started = started or message["type"] in _STARTS
             await send(message)
 
         try:
             await self.app(scope, receive, watched)
         except Exception as error:
             problem = describe(error)
-            _log(error, problem)
+            log_failure(error, problem)
             if started:
                 # Half of an answer is out; only breaking it off tells the caller that it is half.
                 raise
-            await problem_response(problem)(scope, receive, send)
+            response = self.shape(scope, problem) or problem_response(problem)
+            await response(scope, receive, send)
 
 
 def row_of(kind: type[tree.TrefoilError]) -> Row:
@@ -224,7 +251,8 @@ def _wrong_content_type(request: Request) -> Problem:
     )
 
 
-def _log(error: Exception, problem: Problem) -> None:
+def log_failure(error: Exception, problem: Problem) -> None:
+    """Tell the log of what is our fault."""
     if isinstance(error, tree.Overloaded | tree.NotReady) or problem.status < 500:
         return
     logger.error("request failed", exc_info=error, extra={"status": problem.status})

@@ -36,7 +36,7 @@ class HeadLimitMiddleware:
         self.max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] in ("http", "websocket"):
             query = scope.get("query_string", b"")
             size = sum(len(name) + len(value) for name, value in scope["headers"])
             size += len(scope["path"]) + len(query)
@@ -107,33 +107,42 @@ class BodyLimitMiddleware:
         )
 
 
-class RateLimitMiddleware:
-    """At most so many requests of one caller in a window; RateLimited (429) beyond.
+class RateLimiter:
+    """At most so many requests of one caller in a window.
 
     The count is kept in this process: with several processes a caller has as many times more.
+    `bucket` names the caller that a request counts for.
     """
 
-    def __init__(self, app: ASGIApp, rate: Rate | None, bucket: Callable[[Scope], str]) -> None:
-        self.app = app
+    def __init__(self, rate: Rate | None, bucket: Callable[[Scope], str]) -> None:
         self.bucket = bucket
-        self.rate = rate
-        self.counter = WindowCounter(rate) if rate else None
+        self._rate = rate
+        self._counter = WindowCounter(rate) if rate else None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.rate and self.counter and scope["type"] == "http":
-            self._count(self.rate, self.counter, scope)
-        await self.app(scope, receive, send)
-
-    def _count(self, rate: Rate, counter: WindowCounter, scope: Scope) -> None:
-        if scope["path"] in UNLIMITED_PATHS:
+    def count(self, scope: Scope) -> None:
+        """Count one request, or one message of a WebSocket; RateLimited where it is too many."""
+        if self._rate is None or self._counter is None:
             return
-        wait = counter.hit(self.bucket(scope))
+        wait = self._counter.hit(self.bucket(scope))
         if wait > 0:
             raise RateLimited(
-                f"more than {rate.text} from this caller",
+                f"more than {self._rate.text} from this caller",
                 retry_after=wait,
                 mend="Wait, then go on more slowly.",
             )
+
+
+class RateLimitMiddleware:
+    """Counts each request and each opening of a WebSocket; 429 beyond the limit."""
+
+    def __init__(self, app: ASGIApp, limiter: RateLimiter) -> None:
+        self.app = app
+        self.limiter = limiter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket") and scope["path"] not in UNLIMITED_PATHS:
+            self.limiter.count(scope)
+        await self.app(scope, receive, send)
 
 
 def address_bucket(scope: Scope) -> str:

@@ -63,7 +63,10 @@ def make_server(app: ASGIApp, settings: ServiceSettings) -> uvicorn.Server:
         app,
         # One HTTP parser for everyone, the strict one, which also bounds the size of a head.
         http=ProblemH11Protocol,
-        ws="none",
+        # WebSockets where the library for them is installed; a message is as large as a body.
+        ws="auto",
+        ws_max_size=settings.max_body_bytes,
+        ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -1,17 +1,24 @@
-"""Which endpoints are there? They translate between HTTP and the service, and decide nothing."""
+"""Which endpoints are there? They translate between HTTP and the service, and decide nothing.
+
+`router` is for keys; `bound` holds what a website's widget calls too, with what lies open in its
+page; `public` proves by itself who calls. Other programs' protocols are in channels/.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query
-from starlette.requests import Request
+from fastapi import APIRouter, Depends, Path, Query, WebSocket
+from starlette.requests import HTTPConnection
 
 from core.errors import InvalidInput
-from core.web import requires
+from core.web import Caller, requires
+from core.web.auth import PUBLISHABLE
 from services.customer_service.admin import Admin
 from services.customer_service.answers import Intent, as_mapping
 from services.customer_service.articles import Article
+from services.customer_service.channels import OPENERS, chatwoot, check_may_open, openai, rasa
+from services.customer_service.feedback import FeedbackStore, Opinion
 from services.customer_service.reply import Message, Replier
 from services.customer_service.schemas import (
     ArticleIn,
@@ -19,59 +26,151 @@ from services.customer_service.schemas import (
     ChatRequest,
     ChatResponse,
     ConversationOut,
+    FeedbackIn,
+    FeedbackOut,
+    FeedbackPage,
     Identifier,
     IntentIn,
     IntentOut,
+    SessionIn,
+    SessionOut,
 )
+from services.customer_service.sessions import CHANNEL, SESSION, SessionTokens
 from services.customer_service.store import ConversationStore
+from services.customer_service.stream import (
+    EVENT_STREAM,
+    PATH,
+    OpenSockets,
+    SocketRules,
+    converse,
+    event_response,
+    wants_events,
+)
 
 router = APIRouter()
+bound = APIRouter()
+public = APIRouter()
+router.include_router(rasa.router)
+router.include_router(openai.router)
+public.include_router(chatwoot.router)
 
 _LARGEST_CURSOR = 2**63 - 1
+_STREAMS: dict[int | str, dict[str, Any]] = {200: {"content": {EVENT_STREAM: {}}}}
+
+Chatting = Annotated[Caller, requires("chat", SESSION)]
+Limit = Annotated[int, Query(ge=1, le=200)]
+Cursor = Annotated[str, Query(max_length=20)]
 
 
-def _replier(request: Request) -> Replier:
-    replier: Replier = request.app.state.replier
+def _replier(connection: HTTPConnection) -> Replier:
+    replier: Replier = connection.app.state.replier
     return replier
 
 
-def _conversations(request: Request) -> ConversationStore:
-    store: ConversationStore = request.app.state.conversations
+def _conversations(connection: HTTPConnection) -> ConversationStore:
+    store: ConversationStore = connection.app.state.conversations
     return store
 
 
-def _admin(request: Request) -> Admin:
-    admin: Admin = request.app.state.admin
+def _feedback(connection: HTTPConnection) -> FeedbackStore:
+    store: FeedbackStore = connection.app.state.feedback
+    return store
+
+
+def _tokens(connection: HTTPConnection) -> SessionTokens:
+    tokens: SessionTokens = connection.app.state.tokens
+    return tokens
+
+
+def _admin(connection: HTTPConnection) -> Admin:
+    admin: Admin = connection.app.state.admin
     return admin
 
 
-@router.post("/v1/chat", response_model=ChatResponse, dependencies=[requires("chat")])
-async def chat(body: ChatRequest, replier: Annotated[Replier, Depends(_replier)]) -> Any:
-    """Answer one message. The same message_id in a conversation gets the stored answer."""
-    return await replier.reply(
-        Message(
-            text=body.message,
-            conversation_id=body.conversation_id,
-            message_id=body.message_id,
-            locale=body.locale,
-            channel=body.channel,
-            metadata=body.metadata,
-        )
+@bound.post(PATH, response_model=ChatResponse, responses=_STREAMS)
+async def chat(
+    body: ChatRequest,
+    connection: HTTPConnection,
+    caller: Chatting,
+    replier: Annotated[Replier, Depends(_replier)],
+) -> Any:
+    """Answer one message. The same message_id in a conversation gets the stored answer. With
+    Accept: text/event-stream it comes piece by piece."""
+    answer = await replier.reply(_message(body, caller))
+    return event_response(answer) if wants_events(connection.headers) else answer
+
+
+@bound.websocket(f"{PATH}/ws")
+async def socket(
+    socket: WebSocket, caller: Chatting, replier: Annotated[Replier, Depends(_replier)]
+) -> None:
+    """The same messages and answers, over one connection."""
+    state = socket.app.state
+    sockets: OpenSockets = state.sockets
+    rules: SocketRules = state.socket_rules
+
+    async def answer(body: ChatRequest, caller: Caller) -> dict[str, Any]:
+        return await replier.reply(_message(body, caller))
+
+    with sockets.place(rules.limiter.bucket(socket.scope), caller):
+        await converse(socket, rules, answer)
+
+
+def _message(body: ChatRequest, caller: Caller) -> Message:
+    """Forbidden where the conversation is not the caller's."""
+    conversation_id = body.conversation_id or caller.subject
+    if conversation_id is not None:
+        check_may_open(caller, conversation_id)
+    return Message(
+        text=body.message,
+        conversation_id=conversation_id,
+        message_id=body.message_id,
+        locale=body.locale,
+        channel=body.channel or (None if caller.subject is None else CHANNEL),
+        metadata=body.metadata,
     )
 
 
-@router.get(
-    "/v1/conversations/{conversation_id}",
-    response_model=ConversationOut,
-    dependencies=[requires("chat")],
-)
+@bound.post("/v1/sessions", response_model=SessionOut, status_code=201)
+def open_session(
+    connection: HTTPConnection,
+    caller: Annotated[Caller, requires(PUBLISHABLE)],
+    tokens: Annotated[SessionTokens, Depends(_tokens)],
+    body: SessionIn | None = None,
+) -> Any:
+    """A conversation of one's own for a visitor of a website, with the token that opens it."""
+    token = None if body is None else body.token
+    return tokens.open(caller, connection.headers.get("origin"), token)
+
+
+@bound.post("/v1/feedback", response_model=FeedbackOut)
+def give_feedback(
+    body: FeedbackIn, caller: Chatting, store: Annotated[FeedbackStore, Depends(_feedback)]
+) -> Any:
+    """What somebody thought of an answer; a later opinion takes the place of the earlier."""
+    check_may_open(caller, body.conversation_id)
+    return store.put(Opinion(**body.model_dump()))
+
+
+@router.get("/v1/admin/feedback", response_model=FeedbackPage, dependencies=[requires("admin")])
+def read_feedback(
+    store: Annotated[FeedbackStore, Depends(_feedback)], limit: Limit = 50, cursor: Cursor = ""
+) -> Any:
+    """All feedback, in the order it first came, a page at a time."""
+    found, following = store.page(limit=limit, cursor=_position(cursor))
+    return {"feedback": found, "next_cursor": None if following is None else str(following)}
+
+
+@bound.get("/v1/conversations/{conversation_id}", response_model=ConversationOut)
 def conversation(
     conversation_id: Annotated[Identifier, Path()],
+    caller: Annotated[Caller, requires(*OPENERS)],
     store: Annotated[ConversationStore, Depends(_conversations)],
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str, Query(max_length=20)] = "",
+    limit: Limit = 50,
+    cursor: Cursor = "",
 ) -> Any:
     """The turns of a conversation, oldest first, a page at a time."""
+    check_may_open(caller, conversation_id)
     found = store.conversation(conversation_id, limit=limit, cursor=_position(cursor))
     return {
         "conversation_id": found.conversation_id,

@@ -8,30 +8,40 @@ import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from fastapi import FastAPI
 from prometheus_client import Counter
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
+from starlette.responses import Response
+from starlette.types import Scope
 
 from core.artifacts import Registry, Version
 from core.db.engine import make_engine, ping, session_factory
 from core.db.keys import StoredKeys
 from core.db.migrations import ensure_current
-from core.errors import NotReady, TrefoilError
+from core.errors import NotReady, SettingsError, TrefoilError
 from core.inference.slot import ModelSlot
 from core.web import Check
 from core.web import create_app as create_web_app
 from core.web.app import Lifespan
+from core.web.errors import Problem
 from services.customer_service.admin import Admin, searcher_of
-from services.customer_service.api import router
+from services.customer_service.api import bound, public, router
+from services.customer_service.channels import openai
+from services.customer_service.channels.chatwoot import Courier, Desk
+from services.customer_service.channels.openai import Completions
+from services.customer_service.channels.rasa import Parser
 from services.customer_service.content import ContentStore
+from services.customer_service.feedback import FeedbackStore
 from services.customer_service.live import Live
 from services.customer_service.reader import Reader
 from services.customer_service.reply import Replier
+from services.customer_service.sessions import SessionTokens, kept_secret
 from services.customer_service.settings import Settings
 from services.customer_service.store import ConversationStore
+from services.customer_service.stream import OpenSockets, SocketRules, error_events
 from services.customer_service.tables import MIGRATIONS, api_keys
 from services.customer_service.understanding import KIND, IntentModel
 
@@ -43,6 +53,7 @@ class _Parts:
     """What the service is made of, from the start of the process to its end."""
 
     engine: Engine
+    sessions: sessionmaker[Session]
     readers: sessionmaker[Session]
     content: ContentStore
     conversations: ConversationStore
@@ -60,6 +71,7 @@ class _Parts:
 
         return cls(
             engine=engine,
+            sessions=sessions,
             readers=readers,
             content=content,
             conversations=ConversationStore(sessions, readers),
@@ -78,6 +90,8 @@ def create_app(
     """The service's app. It answers as soon as a model is live and refuses politely until then."""
     settings = settings or Settings()
     parts = _Parts.choose(settings)
+    tokens = SessionTokens(now, timedelta(minutes=settings.session_minutes))
+    keys = StoredKeys(parts.readers, api_keys)
 
     def ready() -> Sequence[Check]:
         return [_model_check(parts.models), _database_check(parts.engine)]
@@ -86,18 +100,32 @@ def create_app(
         "Trefoil customer service",
         settings=settings,
         router=router,
-        lifespan=_lifespan(parts, settings, now),
+        bound=bound,
+        public=public,
+        lifespan=_lifespan(parts, settings, tokens, now),
         ready=ready,
-        keys=StoredKeys(parts.readers, api_keys),
+        keys=keys,
+        tokens=tokens,
+        origins=keys,
+        problem_shape=_problem_shape,
     )
 
 
-def _lifespan(parts: _Parts, settings: Settings, now: Callable[[], datetime]) -> Lifespan:
+def _problem_shape(scope: Scope, problem: Problem) -> Response | None:
+    return openai.error_shape(scope, problem) or error_events(scope, problem)
+
+
+def _lifespan(
+    parts: _Parts, settings: Settings, tokens: SessionTokens, now: Callable[[], datetime]
+) -> Lifespan:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(ensure_current, parts.engine, MIGRATIONS, command=settings.command)
+        tokens.use(settings.session_secret or await asyncio.to_thread(kept_secret, parts.sessions))
         reader = Reader(cache_texts=settings.cache_texts, max_queue=settings.max_queue)
         app.state.conversations = parts.conversations
+        app.state.tokens = tokens
+        app.state.feedback = FeedbackStore(parts.sessions, parts.readers, now)
         app.state.admin = Admin(parts.content, parts.live, parts.models, now)
         app.state.replier = Replier(
             models=parts.models,
@@ -109,6 +137,7 @@ def _lifespan(parts: _Parts, settings: Settings, now: Callable[[], datetime]) ->
             max_message_chars=settings.max_message_chars,
             on_turn=_turn_counter(app),
         )
+        courier = _open_channels(app, parts, settings, reader, now)
         await asyncio.to_thread(_refresh, parts.models, parts.live)
         stopping = threading.Event()
         keeping_up = asyncio.create_task(
@@ -121,10 +150,40 @@ def _lifespan(parts: _Parts, settings: Settings, now: Callable[[], datetime]) ->
             keeping_up.cancel()
             with suppress(asyncio.CancelledError):
                 await keeping_up
+            if courier is not None:
+                await asyncio.to_thread(courier.stop)
             await asyncio.to_thread(reader.stop)
             parts.engine.dispose()
 
     return lifespan
+
+
+def _open_channels(
+    app: FastAPI, parts: _Parts, settings: Settings, reader: Reader, now: Callable[[], datetime]
+) -> Courier | None:
+    """The other ways in: WebSockets, and the protocols of other programs. Gives what sends to a
+    Chatwoot, None where there is none."""
+    state, replier = app.state, app.state.replier
+    state.sockets = OpenSockets(settings.max_sockets, settings.max_sockets_of_address)
+    state.socket_rules = SocketRules(
+        state.authenticator, state.limiter, settings.max_body_bytes, settings.socket_idle_seconds
+    )
+    state.parser = Parser(parts.models, parts.live, reader, settings.max_message_chars)
+    state.completions = Completions(parts.models, replier, now)
+    state.desk = None
+    given = [settings.chatwoot_url, settings.chatwoot_token, settings.chatwoot_secret]
+    if not any(given):
+        return None
+    if not all(given):
+        raise SettingsError(
+            "of chatwoot_url, chatwoot_token and chatwoot_secret some are set and some are not",
+            mend="Set all three, or none where there is no Chatwoot.",
+        )
+    courier = Courier(settings, parts.sessions, now)
+    state.desk = Desk(replier, parts.sessions, courier, settings.chatwoot_secret, now)
+    # What an earlier process could not send.
+    courier.wake()
+    return courier
 
 
 def _turn_counter(app: FastAPI) -> Callable[[str], None]:

@@ -111,14 +111,38 @@ class ArticleOut(BaseModel):
 Texts = dict[str, list[str]]
 
 
+class QuickReplyIn(Request):
+    """`title` is shown; `payload` is the message to send when it is pressed."""
+
+    title: str
+    payload: str
+
+
+class When(Request):
+    """The channel, or the slots with their values, or both."""
+
+    channel: str = ""
+    slots: dict[str, str] = Field(default_factory=dict)
+
+
+class CaseIn(Request):
+    """What is said instead where `when` holds."""
+
+    when: When
+    answers: Texts = Field(default_factory=dict)
+    without_slots: Texts = Field(default_factory=dict)
+    quick_replies: dict[str, list[str | QuickReplyIn]] = Field(default_factory=dict)
+
+
 class IntentIn(Request):
     """Texts are lists of variants by language; their bounds are checked in answers.py."""
 
     description: dict[str, str] = Field(default_factory=dict)
     answers: Texts = Field(default_factory=dict)
     without_slots: Texts = Field(default_factory=dict)
-    quick_replies: Texts = Field(default_factory=dict)
+    quick_replies: dict[str, list[str | QuickReplyIn]] = Field(default_factory=dict)
     handoff: bool = False
+    cases: list[CaseIn] = Field(default_factory=list)
 
 
 class IntentOut(BaseModel):
@@ -128,6 +152,54 @@ class IntentOut(BaseModel):
     description: dict[str, str]
     answers: Texts
     without_slots: Texts
-    quick_replies: Texts
+    quick_replies: dict[str, list[str | QuickReplyIn]]
     handoff: bool
+    cases: list[CaseIn]
     trained: bool
+
+
+class FeedbackIn(Request):
+    """What somebody thought of the answer to one message."""
+
+    conversation_id: Identifier
+    message_id: Identifier
+    rating: Literal["up", "down"]
+    comment: str | None = Field(default=None, max_length=2000)
+    correct_intent: str | None = Field(default=None, min_length=1, max_length=100)
+
+
+class FeedbackOut(BaseModel):
+    """`state` is "quarantine" until somebody has looked at it; intent and action are those of the
+    answer it is about."""
+
+    conversation_id: str
+    message_id: str
+    rating: Literal["up", "down"]
+    comment: str | None
+    correct_intent: str | None
+    state: str
+    created_at: datetime
+    updated_at: datetime
+    intent: str | None
+    action: str
+
+
+class FeedbackPage(BaseModel):
+    """`next_cursor` goes into ?cursor= for the next page; null on the last one."""
+
+    feedback: list[FeedbackOut]
+    next_cursor: str | None
+
+
+class SessionIn(Request):
+    """`token`: a session that is not over yet and should last longer."""
+
+    token: str | None = Field(default=None, max_length=2500)
+
+
+class SessionOut(BaseModel):
+    """`token` opens this one conversation until `expires_at`."""
+
+    token: str
+    conversation_id: str
+    expires_at: datetime

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -24,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from core.db.tables import api_keys_table, leases_table
+from core.db.tables import api_keys_table, leases_table, outbox_table
 from core.db.types import UtcDateTime
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -32,6 +33,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 metadata = MetaData()
 api_keys = api_keys_table(metadata)
 leases = leases_table(metadata)
+# What help desks must hear of: answers and handovers.
+outbox = outbox_table(metadata)
 
 # SQLite counts up by itself only in a column declared INTEGER.
 _SERIAL = BigInteger().with_variant(Integer(), "sqlite")
@@ -48,12 +51,15 @@ intents = Table(
     "intents",
     metadata,
     Column("name", String(100), primary_key=True),
-    # {language: text} and {language: [texts]}, as in intents.yaml
+    # {language: text} and {language: [texts]}, as in intents.yaml; a quick reply may be
+    # {title, payload}
     Column("description", JSON, nullable=False),
     Column("answers", JSON, nullable=False),
     Column("without_slots", JSON, nullable=False),
     Column("quick_replies", JSON, nullable=False),
     Column("handoff", Boolean, nullable=False),
+    # [{when: {channel, slots}, answers, …}]
+    Column("cases", JSON, nullable=False, server_default="[]"),
     Column("updated_at", UtcDateTime, nullable=False),
 )
 
@@ -61,8 +67,10 @@ slots = Table(
     "slots",
     metadata,
     Column("name", String(100), primary_key=True),
-    Column("pattern", String(500), nullable=False),
+    Column("pattern", String(4000), nullable=False),
     Column("ask", JSON, nullable=False),
+    # {what is found: the value it stands for}
+    Column("synonyms", JSON, nullable=False, server_default="{}"),
     Column("updated_at", UtcDateTime, nullable=False),
 )
 
@@ -123,4 +131,36 @@ turns = Table(
     Column("created_at", UtcDateTime, nullable=False),
     UniqueConstraint("conversation_id", "message_id", name="uq_turns_conversation_message"),
     Index("ix_turns_conversation_id_id", "conversation_id", "id"),
+)
+
+# What somebody thought of an answer. It goes with its turn.
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    Column("conversation_id", String(200), nullable=False),
+    Column("message_id", String(200), nullable=False),
+    # up or down
+    Column("rating", String(4), nullable=False),
+    Column("comment", Text),
+    Column("correct_intent", String(100)),
+    # "quarantine" until somebody has looked at it
+    Column("state", String(20), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    UniqueConstraint("conversation_id", "message_id", name="uq_feedback_conversation_message"),
+    ForeignKeyConstraint(
+        ["conversation_id", "message_id"],
+        ["turns.conversation_id", "turns.message_id"],
+        name="fk_feedback_turns",
+        ondelete="CASCADE",
+    ),
+)
+
+# What all processes must know and nobody else, such as the key that signs session tokens.
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String(50), primary_key=True),
+    Column("value", String(200), nullable=False),
 )

@@ -1,10 +1,11 @@
 """Which work is done beside the answers? A process of its own, never inside the web process.
 
-Two things, each by one worker at a time (a lease):
+Two or three things, each by one worker at a time (a lease):
 
     passages   what the live model's search encoder has not read yet gets its vectors: after
                articles came in, or when a model with another search encoder went live
     retention  conversations that have been silent for `retention_days` are deleted
+    chatwoot   where one is set up: calls to it that failed are made again
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from core.inference.slot import ModelSlot
 from core.schedule import Exclusive, Tick, owner_name, run_ticks
 from core.web.logs import configure_logging
 from services.customer_service.admin import searcher_of
+from services.customer_service.channels.chatwoot import Courier
 from services.customer_service.content import ContentStore
 from services.customer_service.live import portions_of, read_texts, unread_texts
 from services.customer_service.settings import Settings
@@ -34,10 +36,11 @@ from services.customer_service.understanding import KIND, IntentModel
 _CONVERSATIONS = 200
 # What is kept for days need not be looked at more often than once an hour.
 _RETENTION_SECONDS = 3600.0
+_LETTER_SECONDS = 10.0
 
 
 class Worker:
-    """The two pieces of work. `owner` names this worker in the leases."""
+    """The pieces of work. `owner` names this worker in the leases."""
 
     def __init__(
         self,
@@ -48,7 +51,9 @@ class Worker:
         owner: str,
         now: Callable[[], datetime],
         stop: Event,
+        courier: Courier | None = None,
     ) -> None:
+        self._courier = courier
         self._content = ContentStore(sessions, readers)
         self._conversations = ConversationStore(sessions, readers)
         self._alone = Exclusive(sessions, leases, owner, now, stop)
@@ -89,6 +94,11 @@ class Worker:
             "retention", lambda: self._conversations.delete_silent(since, _CONVERSATIONS)
         )
 
+    def send_letters(self) -> int:
+        """Make the calls to Chatwoot that are due; how many arrived."""
+        courier = self._courier
+        return 0 if courier is None else self._alone.repeat("chatwoot", courier.send_due)
+
 
 def run(
     settings: Settings, stop: Event, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -96,17 +106,20 @@ def run(
     """Work until `stop` is set. TrefoilError where it cannot start."""
     configure_logging(settings.log_level)
     with migrated_engine(settings.database_url, MIGRATIONS, command=settings.command) as engine:
-        owner = owner_name()
+        owner, sessions = owner_name(), session_factory(engine)
+        courier = Courier(settings, sessions, now) if settings.chatwoot_url else None
+        readers = session_factory(engine, read_only=True)
         worker = Worker(
-            settings,
-            session_factory(engine),
-            session_factory(engine, read_only=True),
-            owner=owner,
-            now=now,
-            stop=stop,
+            settings, sessions, readers, owner=owner, now=now, stop=stop, courier=courier
         )
-        ticks = (
+        ticks = [
             Tick("passages", worker.read_passages, settings.worker_seconds),
             Tick("retention", worker.delete_silent, _RETENTION_SECONDS),
-        )
-        run_ticks(ticks, stop, owner=owner)
+        ]
+        if courier is not None:
+            ticks.append(Tick("chatwoot", worker.send_letters, _LETTER_SECONDS))
+        try:
+            run_ticks(ticks, stop, owner=owner)
+        finally:
+            if courier is not None:
+                courier.stop()

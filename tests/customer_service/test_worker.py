@@ -249,3 +249,26 @@ def test_a_database_of_an_earlier_version_is_told_at_the_start(settings: Setting
     upgrade(settings.database_url, MIGRATIONS, "0001")
     with pytest.raises(StorageError, match="trefoil customer-service db upgrade"):
         run(settings, threading.Event())
+
+
+def test_calls_to_chatwoot_that_failed_are_made_again_by_one_worker(
+    make_worker: Callable[..., Worker], engine: Engine
+) -> None:
+    class Letters:
+        def __init__(self) -> None:
+            self.waiting = 3
+
+        def send_due(self) -> int:
+            sent, self.waiting = min(self.waiting, 2), max(self.waiting - 2, 0)
+            return sent
+
+    letters = Letters()
+    worker = make_worker()
+    assert worker.send_letters() == 0, "none is set up"
+    worker._courier = letters  # type: ignore[assignment]
+    with session_factory(engine).begin() as session:
+        assert acquire(session, leases, "chatwoot", "other", now=NOW, ttl=timedelta(minutes=5))
+    assert (worker.send_letters(), letters.waiting) == (0, 3)
+    with session_factory(engine).begin() as session:
+        session.execute(leases.delete())
+    assert (worker.send_letters(), letters.waiting) == (3, 0)

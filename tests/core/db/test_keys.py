@@ -9,7 +9,16 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.db.keys import StoredKeys, any_key, create_key, list_keys, revoke_key, verify_key
+from core.db.keys import (
+    StoredKeys,
+    any_key,
+    create_key,
+    create_publishable_key,
+    list_keys,
+    origin,
+    revoke_key,
+    verify_key,
+)
 from core.errors import Conflict, InvalidInput, NotFound
 
 Sessions = sessionmaker[Session]
@@ -118,3 +127,90 @@ def test_the_verifier_reads_what_was_committed(sessions: Sessions, tables: Simpl
     assert keys.in_use()
     assert found is not None
     assert found.name == "shop"
+
+
+# publishable keys
+
+
+def test_a_publishable_key_carries_its_origins_and_nothing_else(
+    session: Session, tables: SimpleNamespace
+) -> None:
+    websites = ["https://Shop.example/", "http://localhost:3000"]
+    plain = create_publishable_key(session, tables.api_keys, "widget", websites)
+    assert plain.startswith("tfp_")
+    found = verify_key(session, tables.api_keys, plain)
+    assert found is not None
+    assert found.origins == {"https://shop.example", "http://localhost:3000"}
+    bound = {"origin:https://shop.example", "origin:http://localhost:3000"}
+    assert found.scopes == {"publishable", *bound}
+
+
+def test_a_publishable_key_without_an_origin_is_refused(
+    session: Session, tables: SimpleNamespace
+) -> None:
+    with pytest.raises(InvalidInput, match="at least one origin"):
+        create_publishable_key(session, tables.api_keys, "widget", [])
+
+
+@pytest.mark.parametrize("scope", ["publishable", "origin:x"])
+def test_an_ordinary_key_cannot_have_the_scopes_of_a_publishable_one(
+    session: Session, tables: SimpleNamespace, scope: str
+) -> None:
+    with pytest.raises(InvalidInput, match="kept for publishable keys"):
+        create_key(session, tables.api_keys, "shop", ["chat", scope])
+
+
+def test_the_origins_are_those_of_live_publishable_keys(
+    sessions: Sessions, tables: SimpleNamespace
+) -> None:
+    keys = StoredKeys(sessions, tables.api_keys)
+    assert keys.origins() == frozenset()
+    with sessions.begin() as session:
+        create_key(session, tables.api_keys, "server", ["chat"])
+        create_publishable_key(session, tables.api_keys, "a", ["https://a.example"])
+        create_publishable_key(
+            session, tables.api_keys, "b", ["https://a.example", "https://b.example"]
+        )
+    assert keys.origins() == {"https://a.example", "https://b.example"}
+    with sessions.begin() as session:
+        revoke_key(session, tables.api_keys, "b")
+    assert keys.origins() == {"https://a.example"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://shop.example", "https://shop.example"),
+        (" HTTPS://Shop.Example/ ", "https://shop.example"),
+        ("https://shop.example:443", "https://shop.example"),
+        ("http://shop.example:443", "http://shop.example:443"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+    ],
+)
+def test_an_origin_is_written_as_a_browser_sends_it(text: str, expected: str) -> None:
+    assert origin(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "*",
+        "null",
+        "shop.example",
+        "https://",
+        "https://*.example",
+        "https://a.example/page",
+        "https://a.example?b",
+        "https://a.example:x",
+        "https://a.example:99999",
+        "https://me@a.example",
+        "https://a b.example",
+        "https://[",
+        "ftp://a.example",
+        "javascript:alert(1)",
+    ],
+)
+def test_what_is_no_origin_is_told(text: str) -> None:
+    with pytest.raises(InvalidInput, match=r"such as https://shop\.example"):
+        origin(text)

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from core.errors import SettingsError
 from core.settings import ServiceSettings
+from core.web import Caller, requires
 from core.web.auth import CACHE_SECONDS, Authenticator, is_local_name, is_loopback
 
 
@@ -239,3 +240,82 @@ def test_what_counts_as_this_machine(host: str, expected: bool) -> None:
 )
 def test_what_counts_as_a_local_name(value: str, expected: bool) -> None:
     assert is_local_name(value) is expected
+
+
+# bound callers
+
+
+class FakeTokens:
+    """A token is "ts_" and its subject; "ts_over" is over."""
+
+    def is_token(self, presented: str) -> bool:
+        return presented.startswith("ts_")
+
+    def verify(self, presented: str, origin: str | None) -> Caller | None:
+        subject = presented.removeprefix("ts_")
+        ours = subject != "over" and origin in (None, "https://shop.example")
+        return Caller("widget", frozenset({"session"}), subject) if ours else None
+
+
+@pytest.fixture
+def bound_client(make_app: Callable[..., FastAPI]) -> TestClient:
+    bound = APIRouter()
+    for path, scopes in (("/talk", ("chat", "session")), ("/open", ("publishable",))):
+        bound.add_api_route(path, lambda: "yes", dependencies=[requires(*scopes)])
+    keys = FakeKeys(page={"publishable", "origin:https://shop.example"}, shop={"chat", "me"})
+    return TestClient(make_app(keys=keys, tokens=FakeTokens(), bound=bound))
+
+
+def test_what_lies_in_a_page_opens_only_what_is_meant_for_it(bound_client: TestClient) -> None:
+    for path, scope in (("/talk", "ts_c1"), ("/open", "page")):
+        assert bound_client.get(path, headers=bearer(scope)).status_code == 200
+    for path, key in (("/open", "ts_c1"), ("/talk", "page"), ("/open", "shop")):
+        assert bound_client.get(path, headers=bearer(key)).status_code == 403
+    for path in ("/v1/me", "/v1/stories/1", "/metrics"):
+        for key in ("ts_c1", "page"):
+            assert bound_client.get(path, headers=bearer(key)).status_code == 403
+
+
+def test_an_ordinary_key_opens_those_routes_by_its_scope(bound_client: TestClient) -> None:
+    assert bound_client.get("/talk", headers=bearer("shop")).status_code == 200
+    assert bound_client.get("/talk").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("token", "origin"), [("ts_over", None), ("ts_c1", "https://evil.example")]
+)
+def test_a_token_that_is_over_or_elsewhere_is_not_valid(
+    bound_client: TestClient, token: str, origin: str | None
+) -> None:
+    headers = bearer(token) if origin is None else {**bearer(token), "origin": origin}
+    response = bound_client.get("/talk", headers=headers)
+    assert response.status_code == 401
+    assert "new session" in response.json()["detail"]
+
+
+def test_an_open_server_takes_tokens_from_this_machine_alone(
+    make_app: Callable[..., FastAPI],
+) -> None:
+    app = make_app(tokens=FakeTokens())
+    assert TestClient(app).get("/v1/me", headers=bearer("ts_c1")).status_code == 403
+    stranger = TestClient(app, client=("192.168.0.9", 5000))
+    assert "this machine" in stranger.get("/v1/me", headers=bearer("ts_c1")).json()["detail"]
+
+
+def test_several_scopes_are_named_where_none_is_there(bound_client: TestClient) -> None:
+    detail = bound_client.get("/talk", headers=bearer("page")).json()["detail"]
+    assert "'chat' or 'session'" in detail
+
+
+@pytest.mark.parametrize(
+    ("protocols", "status"),
+    [
+        ("trefoil, trefoil-key.shop", 200),
+        ("trefoil-key.wrong", 401),
+        ("trefoil", 401),
+        ("trefoil-key.", 401),
+    ],
+)
+def test_a_key_may_be_a_subprotocol(bound_client: TestClient, protocols: str, status: int) -> None:
+    response = bound_client.get("/talk", headers={"sec-websocket-protocol": protocols})
+    assert response.status_code == status

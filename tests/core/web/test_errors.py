@@ -5,16 +5,20 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
 from starlette.middleware import Middleware
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
+from starlette.testclient import WebSocketDenialResponse
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from core import errors as tree
-from core.web.errors import TABLE, describe, row_of
+from core.settings import ServiceSettings
+from core.web.errors import TABLE, Problem, describe, row_of
 
 MEMBERS = {"type", "title", "status", "detail", "request_id"}
 TREE = [
@@ -153,3 +157,76 @@ def test_the_shape_is_that_of_rfc_9457(client: TestClient) -> None:
     body = json.loads(client.get("/nowhere").content)
     assert body["type"] == "about:blank"
     assert body["title"] == "Not Found"
+
+
+# other shapes, and WebSockets
+
+
+def shouted(scope: Scope, problem: Problem) -> Response | None:
+    if not scope["path"].startswith("/v1/"):
+        return None
+    return Response(problem.detail.upper(), problem.status, headers=dict(problem.headers))
+
+
+def test_a_service_may_shape_the_errors_of_its_paths(
+    make_app: Callable[..., FastAPI], settings: ServiceSettings
+) -> None:
+    settings = settings.replace(max_body_bytes=1000, rate_limit="4/hour")
+    client = TestClient(make_app(problem_shape=shouted, settings=settings))
+    missing = client.get("/v1/stories/17")
+    assert (missing.status_code, missing.text) == (404, "THERE IS NO STORY 17. SEE /V1/STORIES.")
+    assert client.post("/v1/chat", content=b"x" * 1001).text.startswith("A BODY MAY HAVE")
+    problem(client.get("/nowhere"))
+    client.get("/v1/nowhere")
+    limited = client.get("/v1/me")
+    assert (limited.status_code, limited.text[:9]) == (429, "MORE THAN")
+    assert limited.headers["retry-after"]
+
+
+@pytest.fixture
+def make_socket_client(make_app: Callable[..., FastAPI]) -> Callable[..., TestClient]:
+    """A service with a WebSocket that says hello, at /v1/socket."""
+
+    async def hello(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text("hello")
+        await socket.close()
+
+    async def broken(socket: WebSocket) -> None:
+        raise ValueError("could not read 'my card is 4111'")
+
+    def make(**options: object) -> TestClient:
+        router = APIRouter()
+        router.add_api_websocket_route("/v1/socket", hello)
+        router.add_api_websocket_route("/v1/broken", broken)
+        return TestClient(make_app(router=router, **options))
+
+    return make
+
+
+def denied(client: TestClient, path: str, **options: Any) -> dict[str, object]:
+    """The problem with which the request for a WebSocket is turned away."""
+    with pytest.raises(WebSocketDenialResponse) as answer:
+        client.websocket_connect(path, **options).__enter__()
+    assert answer.value.headers["content-type"] == "application/problem+json"
+    body: dict[str, object] = answer.value.json()
+    assert body["status"] == answer.value.status_code
+    return body
+
+
+def test_a_socket_passes_the_same_checks_as_a_request(
+    make_socket_client: Callable[..., TestClient], settings: ServiceSettings
+) -> None:
+    client = make_socket_client(settings=settings.replace(rate_limit="5/hour"))
+    with client.websocket_connect("/v1/socket") as socket:
+        assert socket.receive_text() == "hello"
+    elsewhere = {"headers": {"origin": "https://evil.example"}}
+    assert denied(client, "/v1/socket", **elsewhere)["status"] == 403
+    assert denied(client, "/v1/socket?x=%00")["status"] == 422
+    assert denied(client, "/v1/socket?" + "x" * 33_000)["status"] == 431
+    broken = denied(client, "/v1/broken")
+    assert (broken["status"], broken["detail"]) == (500, "internal error")
+    with client.websocket_connect("/v1/socket"):
+        pass
+    client.get("/v1/me")
+    assert denied(client, "/v1/socket")["status"] == 429
