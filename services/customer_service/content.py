@@ -19,7 +19,14 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.db.statements import insert_or_ignore
 from core.errors import NotFound
 from services.customer_service import tables
-from services.customer_service.answers import AnswerBook, Intent, Slot, as_mapping
+from services.customer_service.answers import (
+    AnswerBook,
+    Case,
+    Intent,
+    QuickReply,
+    Slot,
+    as_mapping,
+)
 from services.customer_service.articles import Article
 
 Change = Literal["new", "changed", "unchanged"]
@@ -160,7 +167,10 @@ def _find(session: Session, table: Table, name: str) -> Row[Any] | None:
 
 def _book(session: Session) -> AnswerBook:
     intents = [_intent(row) for row in session.execute(select(tables.intents))]
-    slots = [Slot(row.name, row.pattern, row.ask) for row in session.execute(select(tables.slots))]
+    slots = [
+        Slot(row.name, row.pattern, row.ask, row.synonyms)
+        for row in session.execute(select(tables.slots))
+    ]
     return AnswerBook({i.name: i for i in intents}, {s.name: s for s in slots})
 
 
@@ -169,21 +179,42 @@ def _intent_row(intent: Intent) -> dict[str, Any]:
 
 
 def _intent(row: Row[Any]) -> Intent:
-    def texts(said: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-        return {language: tuple(variants) for language, variants in said.items()}
-
     return Intent(
         name=row.name,
         description=row.description,
-        answers=texts(row.answers),
-        without_slots=texts(row.without_slots),
-        quick_replies=texts(row.quick_replies),
+        **_said(dict(row._mapping)),
         handoff=row.handoff,
+        cases=tuple(
+            Case(case["when"]["channel"], case["when"]["slots"], **_said(case))
+            for case in row.cases
+        ),
     )
 
 
+def _said(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What `as_mapping` made of texts and quick replies, as it was before."""
+    return {
+        "answers": {language: tuple(texts) for language, texts in stored["answers"].items()},
+        "without_slots": {
+            language: tuple(texts) for language, texts in stored["without_slots"].items()
+        },
+        "quick_replies": {
+            language: tuple(
+                QuickReply(r, r) if isinstance(r, str) else QuickReply(r["title"], r["payload"])
+                for r in replies
+            )
+            for language, replies in stored["quick_replies"].items()
+        },
+    }
+
+
 def _slot_row(slot: Slot) -> dict[str, Any]:
-    return {"name": slot.name, "pattern": slot.pattern, "ask": dict(slot.ask)}
+    return {
+        "name": slot.name,
+        "pattern": slot.pattern,
+        "ask": dict(slot.ask),
+        "synonyms": dict(slot.synonyms),
+    }
 
 
 def _article_row(article: Article) -> dict[str, Any]:

@@ -189,7 +189,12 @@ class Replier:
         self, decision: Decision, situation: _Situation, book: AnswerBook
     ) -> Wording | None:
         return intent_wording(
-            decision, book, situation.voice, situation.slots, seed=situation.conversation_id
+            decision,
+            book,
+            situation.voice,
+            situation.slots,
+            seed=situation.conversation_id,
+            channel=situation.message.channel or DEFAULT_CHANNEL,
         )
 
     async def _embedding(self, understood: Understood, copy: Copy, text: str) -> FloatArray | None:

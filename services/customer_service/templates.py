@@ -9,8 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from services.customer_service.answers import Intent, Slot, Texts, placeholders
+from services.customer_service.answers import Intent, Slot, placeholders
+
+Variant = TypeVar("Variant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ def render(
 ) -> Said | None:
     """The answer in `language`, else in `fallback`, else in any; None where there is none at all.
 
+    Cases are none of its business: `Intent.in_case` chose among them before.
     `values`: slot values known by now. A variant that needs a value which is unknown is never
     said: another variant, `without_slots`, or the question for the slot takes its place.
     """
@@ -57,7 +61,9 @@ def render(
     return None
 
 
-def in_language(texts: Texts, language: str, fallback: str) -> tuple[str, ...]:
+def in_language(
+    texts: Mapping[str, tuple[Variant, ...]], language: str, fallback: str
+) -> tuple[Variant, ...]:
     """The variants in this language, else in the fallback one, else in any."""
     return texts.get(language) or texts.get(fallback) or next(iter(texts.values()), ())
 

@@ -42,10 +42,15 @@ class Wording:
 
 
 def intent_wording(
-    decision: Decision, book: AnswerBook, voice: Voice, slots: Mapping[str, str], seed: str
+    decision: Decision,
+    book: AnswerBook,
+    voice: Voice,
+    slots: Mapping[str, str],
+    seed: str,
+    channel: str = "",
 ) -> Wording | None:
-    """The answer of the decision's one intent; None where it has nothing to say."""
-    intent = book.intents[decision.intents[0]]
+    """The answer of the decision's one intent on this channel; None where it has nothing to say."""
+    intent = book.intents[decision.intents[0]].in_case(channel, slots)
     seed = f"{seed}\x1f{intent.name}"
     said = render(intent, voice.language, voice.fallback, slots, book.slots, seed)
     if said is None:
@@ -55,7 +60,7 @@ def intent_wording(
         action=decision.action if said.asks is None else "ask_slot",
         text=said.text,
         intent=intent.name,
-        buttons=[_button(text, text) for text in replies],
+        buttons=[_button(reply.title, reply.payload) for reply in replies],
         needed=said.needed,
     )
 

@@ -15,8 +15,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from core.artifacts import MANIFEST, Registry, read_manifest, write_artifact
-from core.testing.tiny import tiny_base_model
 from core.inference.export import export_base_encoder
+from core.testing.tiny import tiny_base_model
 from services.customer_service.app import create_app
 from services.customer_service.importers.run import run_import
 from services.customer_service.settings import Settings

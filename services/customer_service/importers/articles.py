@@ -1,4 +1,4 @@
-"""How is a folder of help articles read? One Markdown file each; the file's name is the id."""
+"""How is a folder of help articles read? One Markdown or HTML file each; its name is the id."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.errors import DataError, InvalidInput
-from services.customer_service.articles import MAX_BODY, Article, parse_article
+from services.customer_service.articles import MAX_BODY, Article, make_article, parse_article
+from services.customer_service.importers.files import decoded, files_of, read_bytes
+from services.customer_service.importers.html_pages import read_page
 
-_SUFFIXES = {".md", ".markdown"}
+_MARKDOWN = {".md", ".markdown"}
+_HTML = {".html", ".htm"}
 
 
 @dataclass
@@ -20,19 +23,20 @@ class ReadArticles:
 
 
 def read_articles(folder: Path) -> ReadArticles:
-    """All articles of a folder and the folders in it. DataError where there is no Markdown at all.
+    """All articles of a folder and the folders in it. DataError where there is none at all.
 
     A file that cannot be taken is told with its reason; the others are taken.
     """
     if not folder.is_dir():
         raise DataError("expected a folder of Markdown files", folder, mend="Check the path.")
     read = ReadArticles()
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    files = files_of(folder, _MARKDOWN | _HTML, read.left_out)
     if not files:
-        raise DataError("no Markdown file (.md) in this folder", folder, mend="Check the path.")
+        raise DataError(
+            "no Markdown (.md) or HTML (.html) file in this folder", folder, mend="Check the path."
+        )
     seen: dict[str, str] = {}
-    for path in files:
-        name = path.relative_to(folder).as_posix()
+    for name, path in files:
         try:
             article = _read(path, _article_id(path.relative_to(folder)))
             if article.article_id in seen:
@@ -46,18 +50,19 @@ def read_articles(folder: Path) -> ReadArticles:
 
 
 def _read(path: Path, article_id: str) -> Article:
-    try:
-        # A character takes up to four bytes; what is larger cannot be an article.
-        if path.stat().st_size > 4 * MAX_BODY:
-            raise InvalidInput(f"larger than {MAX_BODY} characters")
-        content = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidInput("not UTF-8", mend="Save the file as UTF-8.") from error
-    except OSError as error:
-        raise InvalidInput(f"cannot be read: {error.strerror}") from error
-    if "\0" in content:
-        raise InvalidInput("a NUL character in the text")
-    return parse_article(article_id, content)
+    # A character takes up to four bytes; what is larger cannot be an article.
+    content = read_bytes(path, 4 * MAX_BODY)
+    if path.suffix.lower() in _MARKDOWN:
+        return parse_article(article_id, decoded(content))
+    page = read_page(content)
+    return make_article(
+        article_id,
+        title=page.title,
+        body=page.body,
+        url=page.url,
+        language=page.language,
+        tags=page.tags,
+    )
 
 
 def _article_id(path: Path) -> str:

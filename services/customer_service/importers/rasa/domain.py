@@ -1,0 +1,205 @@
+"""What does the domain say: responses, slots, entities, intents that trigger a response?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from services.customer_service.importers.rasa.project import Entry, Project
+
+_RESPONSE: Final = "utter_"
+_LINK = re.compile(r"https?://[^\s<>\"']{1,1900}")
+_KNOWN = ("text", "channel", "condition", "id", "button_type")
+_BUTTONS = ("buttons", "quick_replies")
+_PLAIN_SLOT = re.compile(r"[A-Za-z]\w{0,99}")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One text of a response. `buttons`: (title, payload); `slots`: (slot, value) of its
+    conditions, all of which must hold; `channel` is "" where it is for any."""
+
+    text: str
+    buttons: tuple[tuple[str, str], ...] = ()
+    channel: str = ""
+    slots: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Response:
+    """All variants of one name, and where it stands."""
+
+    entry: Entry
+    variants: list[Variant]
+
+
+@dataclass
+class Domain:
+    """`slots`: our name of a slot → the entities that fill it; `names`: Rasa's name of a slot or an
+    entity → ours; `triggers`: intent → the response it leads to."""
+
+    responses: dict[str, Response] = field(default_factory=dict)
+    slots: dict[str, list[str]] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    entities: set[str] = field(default_factory=set)
+    triggers: dict[str, tuple[str, Entry]] = field(default_factory=dict)
+    otherwise: list[tuple[str, str]] = field(default_factory=list)
+
+
+def read_domain(project: Project) -> Domain:
+    """All of it; what cannot be taken is told in the project's `left_out`."""
+    domain = Domain()
+    for entry in project["entities"]:
+        for name in _names(entry.said):
+            domain.entities.add(name)
+            domain.names[name] = slot_name(name)
+    for entry in project["slots"]:
+        _add_slot(entry, project, domain)
+    for entry in project["intents"]:
+        _add_trigger(entry, domain)
+    for entry in project["responses"]:
+        _add_response(entry, project, domain)
+    for entry in project["forms"]:
+        name = entry.name or str(entry.said)[:60]
+        form = Entry(entry.file, f"form {name}", entry.said)
+        project.leave_out(form, "forms; a slot that an answer needs is asked for by its `ask`")
+    return domain
+
+
+def slot_name(name: str) -> str:
+    """The name of a slot as our templates write it: letters, digits and _."""
+    plain = re.sub(r"\W", "_", name)[:90]
+    return plain if _PLAIN_SLOT.fullmatch(plain) else f"s_{plain}"
+
+
+def _names(said: Any) -> Iterator[str]:
+    """`city`, or {city: {roles: […]}}."""
+    if isinstance(said, str):
+        yield said
+    elif isinstance(said, Mapping):
+        yield from (str(name) for name in said)
+
+
+# --- slots ---------------------------------------------------------------------------------------
+
+
+def _add_slot(entry: Entry, project: Project, domain: Domain) -> None:
+    place = Entry(entry.file, f"slot {entry.name}", entry.said)
+    if not isinstance(entry.said, Mapping):
+        project.leave_out(place, f"expected its type and mappings, found {entry.said!r:.40}")
+        return
+    ours = slot_name(entry.name)
+    domain.names[entry.name] = ours
+    mappings = entry.said.get("mappings")
+    if mappings is None:
+        # Version 2: a slot is filled by the entity of its name, unless it says otherwise.
+        if entry.said.get("auto_fill", True) is True and entry.name in domain.entities:
+            domain.slots[ours] = [entry.name]
+        else:
+            project.leave_out(place, "no entity of this name fills it")
+        return
+    entities = []
+    for mapping in mappings if isinstance(mappings, list) else [mappings]:
+        kind = mapping.get("type") if isinstance(mapping, Mapping) else None
+        if kind != "from_entity" or not isinstance(mapping.get("entity"), str):
+            project.leave_out(place, f"filled by {kind or mapping!r:.40}; known is from_entity")
+        elif mapping.get("role") or mapping.get("group"):
+            project.leave_out(place, "filled by a role or group, which no pattern tells apart")
+        else:
+            entities.append(mapping["entity"])
+    if entities:
+        domain.slots[ours] = entities
+
+
+# --- intents -------------------------------------------------------------------------------------
+
+
+def _add_trigger(entry: Entry, domain: Domain) -> None:
+    if not isinstance(entry.said, Mapping):
+        return
+    for intent, settings in entry.said.items():
+        action = settings.get("triggers") if isinstance(settings, Mapping) else None
+        if isinstance(action, str):
+            place = Entry(entry.file, f"intent {intent}", settings)
+            domain.triggers.setdefault(str(intent), (action, place))
+
+
+# --- responses -----------------------------------------------------------------------------------
+
+
+def _add_response(entry: Entry, project: Project, domain: Domain) -> None:
+    if not entry.name.startswith(_RESPONSE):
+        project.leave_out(entry, f"a response's name begins with {_RESPONSE}")
+    elif entry.name in domain.responses:
+        first = domain.responses[entry.name].entry.file
+        project.leave_out(entry, f"also in {first}; that one is kept")
+    elif not isinstance(entry.said, list):
+        project.leave_out(entry, "expected a list of variants")
+    else:
+        said = (_variant(each, entry, project, domain) for each in entry.said)
+        domain.responses[entry.name] = Response(entry, [v for v in said if v is not None])
+
+
+def _variant(said: Any, entry: Entry, project: Project, domain: Domain) -> Variant | None:
+    if isinstance(said, str):
+        said = {"text": said}
+    if not isinstance(said, Mapping):
+        project.leave_out(entry, f"expected a variant with text, found {said!r:.40}")
+        return None
+    condition = _condition(said.get("condition"), domain)
+    channel = said.get("channel") or ""
+    if condition is None or not isinstance(channel, str):
+        project.leave_out(entry, "a variant with a condition other than the value of a slot")
+        return None
+    text = _text(said, entry, project, domain)
+    for key in said:
+        if key not in (*_KNOWN, *_BUTTONS, "image"):
+            project.leave_out(entry, f"`{str(key)[:40]}` of a variant")
+    if not text:
+        project.leave_out(entry, "a variant without a text")
+        return None
+    buttons = [b for key in _BUTTONS for b in _buttons(said.get(key), entry, project)]
+    return Variant(text, tuple(buttons), channel.strip(), condition)
+
+
+def _text(said: Mapping[str, Any], entry: Entry, project: Project, domain: Domain) -> str:
+    """The text, and below it the link of an image, which an answer has no other place for."""
+    text, image = said.get("text"), said.get("image")
+    text = str(text).strip() if _is_text(text) else ""
+    if image is None:
+        return text
+    if not isinstance(image, str) or not _LINK.fullmatch(image.strip()):
+        project.leave_out(entry, f"its image, which is no https link: {image!r:.60}")
+        return text
+    domain.otherwise.append((entry.place, "its image is given as a link in the text"))
+    return f"{text}\n{image.strip()}".strip()
+
+
+def _is_text(value: Any) -> bool:
+    """A text, or a number that YAML made of one."""
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
+def _condition(said: Any, domain: Domain) -> tuple[tuple[str, str], ...] | None:
+    """(slot, value) pairs; None for a condition of another kind."""
+    wanted = []
+    for each in said if isinstance(said, list) else [] if said is None else [None]:
+        if not isinstance(each, Mapping) or each.get("type") != "slot":
+            return None
+        name, value = each.get("name"), each.get("value")
+        if not isinstance(name, str) or not _is_text(value) or not str(value).strip():
+            return None
+        wanted.append((domain.names.get(name, slot_name(name)), str(value)))
+    return tuple(sorted(wanted))
+
+
+def _buttons(said: Any, entry: Entry, project: Project) -> Iterator[tuple[str, str]]:
+    for each in said if isinstance(said, list) else ():
+        title = each.get("title") if isinstance(each, Mapping) else None
+        payload = each.get("payload", title) if isinstance(each, Mapping) else None
+        if not (_is_text(title) and _is_text(payload)):
+            project.leave_out(entry, f"a button without title and payload: {each!r:.60}")
+        elif str(title).strip() and str(payload).strip():
+            yield str(title).strip(), str(payload).strip()

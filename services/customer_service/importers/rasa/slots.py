@@ -1,0 +1,160 @@
+"""Which slots do the regexes, lookups and synonyms of a project make?
+
+A slot of the domain is found by what is known of its entities: their regexes as they are, their
+lookups and synonyms as a list of words. Where neither is there, the words of the examples stand in.
+An entity with a regex or lookup that fills no slot becomes a slot of its own name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from core.errors import InvalidInput
+from services.customer_service.answers import (
+    MAX_PATTERN,
+    MAX_SYNONYMS,
+    Slot,
+    parse_slot,
+    placeholders,
+    synonym_key,
+)
+from services.customer_service.importers.rasa.domain import Domain, slot_name
+from services.customer_service.importers.rasa.nlu import Nlu
+from services.customer_service.importers.rasa.project import Project
+from services.customer_service.patterns import any_of
+
+_LEADING_FLAGS = re.compile(r"\(\?([aimsx]+)\)")
+# What the pattern of a list has around its values.
+_AROUND = 200
+
+
+@dataclass
+class _Known:
+    """What tells the values of one slot; `synonyms`: words → value."""
+
+    patterns: list[str] = field(default_factory=list)
+    values: list[str] = field(default_factory=list)
+    synonyms: dict[str, str] = field(default_factory=dict)
+    from_examples: bool = False
+
+
+def make_slots(
+    project: Project, domain: Domain, nlu: Nlu, language_of: Callable[[str], str]
+) -> dict[str, Slot]:
+    """Slots by name; what cannot be one is told in the project's `left_out`."""
+    asked = _questions(project, domain, language_of)
+    slots: dict[str, Slot] = {}
+    for name, entities in _wanted(project, domain, nlu).items():
+        place = f"slot {name}"
+        known = _known(name, entities, project, nlu)
+        values, dropped = _that_fit(known)
+        if not (known.patterns or values):
+            reason = "neither a regex nor a lookup nor an example tells its values"
+            project.left_out.append((place, reason))
+            continue
+        if dropped:
+            reason = f"{dropped} of its values; a pattern has at most {MAX_PATTERN} characters"
+            project.left_out.append((place, reason))
+        if known.from_examples:
+            told = f"it knows the {len(values)} values of the examples alone"
+            domain.otherwise.append((place, told))
+        pattern = _joined([*known.patterns, *([any_of(values)] if values else [])])
+        said = {"pattern": pattern, "ask": asked.get(name), "synonyms": known.synonyms}
+        try:
+            slots[name] = parse_slot(name, said)
+        except InvalidInput as error:
+            project.left_out.append((place, str(error)))
+    _tell_unused(slots, project, nlu)
+    return slots
+
+
+def _wanted(project: Project, domain: Domain, nlu: Nlu) -> Mapping[str, list[str]]:
+    """Slot → the entities that fill it."""
+    wanted = dict(domain.slots)
+    filling = {entity for entities in domain.slots.values() for entity in entities}
+    for entity in sorted({*nlu.regexes, *nlu.lookups} - filling):
+        if entity not in domain.entities and entity not in nlu.entities:
+            reason = "a regex or lookup, and neither slot nor entity of this name"
+            project.left_out.append((f"nlu: {entity[:80]}", reason))
+            continue
+        name = domain.names.setdefault(entity, slot_name(entity))
+        wanted.setdefault(name, [entity])
+    return wanted
+
+
+def _known(name: str, entities: list[str], project: Project, nlu: Nlu) -> _Known:
+    known = _Known()
+    annotated = [pair for entity in entities for pair in nlu.entities.get(entity, [])]
+    for entity in entities:
+        known.values += nlu.lookups.get(entity, [])
+        for pattern in nlu.regexes.get(entity, []):
+            try:
+                parse_slot(name, {"pattern": pattern})
+            except InvalidInput as error:
+                project.left_out.append((f"nlu: regex {entity[:80]}", str(error)))
+            else:
+                known.patterns.append(pattern)
+    if not known.patterns and not known.values:
+        known.from_examples = True
+        # A bare number would be found in every message that has one.
+        known.values = [text for pair in annotated for text in pair if any(map(str.isalpha, text))]
+    own_words = {synonym_key(words) for words, _ in annotated}
+    own_values = {synonym_key(value) for value in known.values}
+    for words, value in nlu.synonyms.items():
+        if synonym_key(words) in own_words or synonym_key(value) in own_values:
+            known.synonyms[words] = value
+    for words in list(known.synonyms)[MAX_SYNONYMS:]:
+        del known.synonyms[words]
+    return known
+
+
+def _that_fit(known: _Known) -> tuple[list[str], int]:
+    """(the words that fit into a pattern, how many do not), the first ones first."""
+    words: dict[str, str] = {}
+    for each in (*known.values, *known.synonyms):
+        words.setdefault(synonym_key(each), " ".join(each.split()))
+    room = MAX_PATTERN - _AROUND - sum(len(pattern) + len("(?:)|") for pattern in known.patterns)
+    fitting: list[str] = []
+    for each in words.values():
+        room -= len(re.escape(each)) + len("|") + each.count(" ")
+        if room < 0:
+            break
+        fitting.append(each)
+    return fitting, len(words) - len(fitting)
+
+
+def _joined(patterns: list[str]) -> str:
+    return patterns[0] if len(patterns) == 1 else "|".join(_grouped(p) for p in patterns)
+
+
+def _grouped(pattern: str) -> str:
+    """A flag for the whole, (?i)…, may stand at the very start alone."""
+    flags = _LEADING_FLAGS.match(pattern)
+    return f"(?{flags[1]}:{pattern[flags.end() :]})" if flags else f"(?:{pattern})"
+
+
+def _questions(
+    project: Project, domain: Domain, language_of: Callable[[str], str]
+) -> dict[str, dict[str, str]]:
+    """Slot → how to ask for it: utter_ask_<slot>, or utter_ask_<form>_<slot>."""
+    forms = [""] + [f"{entry.name}_" for entry in project["forms"] if entry.name]
+    asked: dict[str, dict[str, str]] = {}
+    for rasa_name, name in domain.names.items():
+        for form in forms:
+            response = domain.responses.get(f"utter_ask_{form}{rasa_name}")
+            for variant in response.variants if response else ():
+                plain = not (variant.channel or variant.slots or placeholders(variant.text))
+                if plain:
+                    by_language = asked.setdefault(name, {})
+                    by_language.setdefault(language_of(variant.text), variant.text)
+    return asked
+
+
+def _tell_unused(slots: Mapping[str, Slot], project: Project, nlu: Nlu) -> None:
+    used: set[str] = {words for slot in slots.values() for words in slot.synonyms}
+    for words, value in nlu.synonyms.items():
+        if synonym_key(words) not in used:
+            reason = f"no slot has the value {value[:60]!r}"
+            project.left_out.append((f"nlu: synonym {words[:60]!r}", reason))
