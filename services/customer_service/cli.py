@@ -18,6 +18,8 @@ from services.commands import (
     service_group,
     train_options,
 )
+from services.customer_service.learning_cli import COMMANDS as LEARNING
+from services.customer_service.promise_cli import promise
 from services.tuning import Tuning, tuning_options
 
 group = service_group(
@@ -28,7 +30,10 @@ group = service_group(
     kind="customer_service",
     migrations="services.customer_service.migrations",
     worker="services.customer_service.worker:run",
+    publishable=True,
 )
+for command in (*LEARNING, promise):
+    group.add_command(command)
 
 
 @group.command(
@@ -116,27 +121,53 @@ def predict_command(model: Path, texts: Path, output: Path) -> None:
 
 @group.command(
     "import",
-    help="Take in answers and articles; repeat it as often as you like. Example: "
-    "trefoil customer-service import --answers intents.yaml --articles articles/",
+    help="Take in answers, questions, a Rasa project, articles; repeat it as often as you like. "
+    "Example: trefoil customer-service import --answers intents.yaml --articles articles/",
 )
 @existing_file("--answers", required=False, help="intents.yaml: slots, answers, quick replies.")
+@existing_file(
+    "--questions", required=False, help="CSV or JSONL: question, answer; optional intent, lang."
+)
+@click.option(
+    "--rasa",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A Rasa project (2.0 to 3.1): the folder with domain.yml and data/.",
+)
 @click.option(
     "--articles",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="A folder of Markdown with front matter.",
+    help="A folder of Markdown with front matter, or of HTML.",
 )
-def import_command(answers: Path | None, articles: Path | None) -> None:
+@click.option(
+    "--training-output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for train.csv and spans.jsonl, made of --questions and --rasa.",
+)
+def import_command(
+    answers: Path | None,
+    questions: Path | None,
+    rasa: Path | None,
+    articles: Path | None,
+    training_output: Path | None,
+) -> None:
     from datetime import UTC, datetime
 
     from services.customer_service.importers.run import run_import
     from services.customer_service.settings import Settings
 
-    if answers is None and articles is None:
-        raise click.UsageError("nothing to import: name --answers, --articles or both")
+    if not (answers or questions or rasa or articles):
+        raise click.UsageError(
+            "nothing to import: name --answers, --questions, --rasa or --articles"
+        )
+    if training_output and not (questions or rasa):
+        raise click.UsageError("--training-output needs --questions or --rasa")
     report = run_import(
         Settings(),
         answers=answers,
+        questions=questions,
+        rasa=rasa,
         articles=articles,
+        training_output=training_output,
         now=lambda: datetime.now(UTC),
         progress=progress(),
     )

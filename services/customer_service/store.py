@@ -128,6 +128,17 @@ class ConversationStore:
             next_cursor=int(page[-1].id) if len(rows) > limit else None,
         )
 
+    def messages_since(self, since: datetime, at_most: int = 20_000) -> list[str]:
+        """What customers wrote since then, the newest `at_most`; pressed buttons are left out."""
+        query = (
+            select(turns.c.message)
+            .where(turns.c.created_at >= since, ~turns.c.message.startswith("/"))
+            .order_by(turns.c.id.desc())
+            .limit(at_most)
+        )
+        with self._readers() as session:
+            return list(session.scalars(query))
+
     def delete_silent(self, since: datetime, at_most: int) -> int:
         """Delete at most `at_most` conversations without a turn since then, oldest first, with
         their turns; how many."""

@@ -30,6 +30,7 @@ from core.privacy import describe, redact_rows
 from core.progress import SILENT, Progress
 from core.text import normalize
 from core.training.classifier import Preset, TrainedClassifier, train_classifier
+from services.customer_service.promise import save_rows
 from services.customer_service.risk import (
     DEFAULT_OOS_SHARE,
     DEFAULT_RISK,
@@ -178,11 +179,12 @@ def _fit_decision(
     in_scope = _judged(
         signals_of(held_out.probabilities, seen, nearest), held_out.probabilities, held_out.labels
     )
-    if unseen is None:
-        return fit_decision(in_scope, None, risk=risk, oos_share=oos_share)
-    probabilities = unseen.heads[HEAD].probabilities
-    signals = signals_of(probabilities, unseen, _nearest_other(unseen.encoded))
-    out_of_scope = _judged(signals, probabilities, np.full(len(outside), -1))
+    out_of_scope = None
+    if unseen is not None:
+        probabilities = unseen.heads[HEAD].probabilities
+        signals = signals_of(probabilities, unseen, _nearest_other(unseen.encoded))
+        out_of_scope = _judged(signals, probabilities, np.full(len(outside), -1))
+    save_rows(folder, in_scope, out_of_scope)
     return fit_decision(in_scope, out_of_scope, risk=risk, oos_share=oos_share)
 
 
