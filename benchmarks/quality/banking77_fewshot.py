@@ -36,6 +36,7 @@ def draw(intents: list[str], shots: int, number: int) -> list[int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shots", type=int, nargs="*", default=[10, 5])
+    parser.add_argument("--draws", type=int, nargs="*", default=list(DRAWS))
     parser.add_argument("--labelled-only", action="store_true")
     asked = parser.parse_args()
     folder = public_data("banking77")
@@ -61,7 +62,7 @@ def main() -> None:
             seconds.setdefault(system, []).append(took)
             print(f"{shots}-shot {system}: {right[system][-1].mean():.4f}", flush=True)
 
-        for number in DRAWS:
+        for number in asked.draws:
             picked = draw([r["intent"] for r in train], shots, number)
             some = [train[i] for i in picked]
             others = sorted(set(range(len(train))) - set(picked))
