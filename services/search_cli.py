@@ -17,7 +17,6 @@ from services.commands import BUNDLED_REFERENCE, existing_file, new_file, progre
 
 if TYPE_CHECKING:
     from core.data.records import LabeledText
-    from core.progress import Progress
 
 _BASE_MODEL = click.option(
     "--base-model",
@@ -69,11 +68,12 @@ def language(
     keep_personal_data: bool,
 ) -> None:
     from core.data.readers import read_texts
+    from core.privacy import for_training
     from core.training.language import LanguageConfig, pretrain
     from core.training.loop import RunOptions
 
     shown = progress()
-    rows = _redacted(read_texts(data), keep_personal_data, shown)
+    rows = for_training(read_texts(data), keep=keep_personal_data, progress=shown)
     found = pretrain(
         [row.text for row in rows],
         output,
@@ -135,10 +135,11 @@ def search(
 ) -> None:
     from dataclasses import asdict
 
+    from core.privacy import for_training
     from core.training.search import search as look
 
     shown = progress()
-    rows = _redacted(_read(data, heads), keep_personal_data, shown)
+    rows = for_training(_read(data, heads), keep=keep_personal_data, progress=shown)
     found = look(
         rows,
         heads,
@@ -171,17 +172,6 @@ def _read(path: Path, heads: Sequence[str]) -> list[LabeledText]:
         for row in iterate_table(path, ["text", *heads])
     ]
     return [row for row in rows if row.labels.get("intent") != OUT_OF_SCOPE]
-
-
-def _redacted(rows: list[LabeledText], keep: bool, shown: Progress) -> list[LabeledText]:
-    from core.privacy import describe, redact_rows
-
-    if keep:
-        return rows
-    clean, kinds = redact_rows(rows)
-    if kinds:
-        shown.say(f"personal data replaced before training: {describe(kinds)}")
-    return clean
 
 
 def _summary(record: Mapping[str, Any]) -> Iterable[str]:

@@ -10,6 +10,6 @@ What is found is a pattern with a check behind it (check digits, number plans), 
 amounts and dates stay. Names and street addresses are not looked for.
 """
 
-from core.privacy.redaction import KINDS, Redacted, describe, redact, redact_rows
+from core.privacy.redaction import KINDS, Redacted, describe, for_training, redact, redact_rows
 
-__all__ = ["KINDS", "Redacted", "describe", "redact", "redact_rows"]
+__all__ = ["KINDS", "Redacted", "describe", "for_training", "redact", "redact_rows"]

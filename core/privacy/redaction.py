@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,6 +13,7 @@ from core.privacy.addresses import emails, ip_addresses, url_secrets
 from core.privacy.numbers import cards, ibans, national_ids
 from core.privacy.phones import phones
 from core.privacy.plain import Span, covered, plain_of
+from core.progress import Progress
 
 Detector = Callable[[str], Iterator[Span]]
 
@@ -95,6 +96,18 @@ def redact_rows(rows: Iterable[LabeledText]) -> tuple[list[LabeledText], Counter
         kinds.update(kind for kind, _, _ in result.found)
         redacted.append(replace(row, text=result.text) if result.found else row)
     return redacted, kinds
+
+
+def for_training(
+    rows: Sequence[LabeledText], *, keep: bool, progress: Progress
+) -> list[LabeledText]:
+    """The rows that are learnt from: redacted, with a word on what was replaced, unless `keep`."""
+    if keep:
+        return list(rows)
+    clean, kinds = redact_rows(rows)
+    if kinds:
+        progress.say(f"personal data replaced before training: {describe(kinds)}")
+    return clean
 
 
 def describe(kinds: Counter[str]) -> str:

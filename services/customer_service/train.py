@@ -26,7 +26,7 @@ from core.inference.classifier import TextClassifier, save_reference
 from core.inference.encoder import Encoded, EncoderConfig
 from core.inference.export import export_base_encoder
 from core.models import BUNDLED
-from core.privacy import describe, redact_rows
+from core.privacy import for_training
 from core.progress import SILENT, Progress
 from core.text import normalize
 from core.training.classifier import Preset, TrainedClassifier, train_classifier
@@ -134,10 +134,7 @@ def read_training_rows(
         LabeledText(normalize(row.text), row.labels, row.line, row.extra)
         for row in read_intents(path)
     ]
-    if not keep_personal_data:
-        rows, kinds = redact_rows(rows)
-        if kinds:
-            progress.say(f"personal data replaced before training: {describe(kinds)}")
+    rows = for_training(rows, keep=keep_personal_data, progress=progress)
     inside = [row for row in rows if not is_out_of_scope(row)]
     outside = [row for row in rows if is_out_of_scope(row)]
     if not inside:

@@ -23,7 +23,7 @@ from core.evaluation.classification import accuracy, macro_f1, per_class_report,
 from core.evaluation.intervals import bootstrap_statistic, clopper_pearson_upper
 from core.files import written_whole
 from core.models import BUNDLED
-from core.privacy import describe, redact_rows
+from core.privacy import for_training
 from core.progress import SILENT, Progress
 from core.text import language_of
 from services.finance_sentiment.domain import KIND, SENTIMENT, TOPIC, Label
@@ -67,7 +67,7 @@ def train(
     # Torch comes in here and not before: predicting needs none of it.
     from core.training.classifier import train_classifier
 
-    rows = _training_rows(data, keep_personal_data, progress)
+    rows = for_training(read_news(data), keep=keep_personal_data, progress=progress)
     heads = [head for head in HEADS if head in rows[0].labels]
     for head in heads:
         _report(check_labels(rows, head, data), head, progress)
@@ -97,16 +97,6 @@ def train(
             },
         )
     return draft.manifest
-
-
-def _training_rows(data: Path, keep_personal_data: bool, progress: Progress) -> list[LabeledText]:
-    rows = read_news(data)
-    if keep_personal_data:
-        return rows
-    clean, kinds = redact_rows(rows)
-    if kinds:
-        progress.say(f"personal data replaced before training: {describe(kinds)}")
-    return clean
 
 
 def _report(report: Any, head: str, progress: Progress) -> None:
