@@ -32,8 +32,7 @@ def free_layers(encoder: Any, config: FineTuneConfig) -> list[Any]:
     """Freeze `encoder` but for the layers that `config.tune` names; they come from the top down.
 
     The token embeddings stay as they are: half of all parameters, which a few thousand texts touch
-    too rarely to improve. Raises InvalidInput for an
-    adapter.
+    too rarely to improve. Raises InvalidInput for an adapter.
     """
     count = {"head": 0, "top": config.top_layers}.get(config.tune)
     if config.tune not in ("head", "top", "all"):

