@@ -36,7 +36,7 @@ from core.training.linear import apply
 from core.training.rows import Fold, single_split, training_rows
 
 JUDGED = 2000
-PLAIN = {"epochs": 4, "keep": "last"}
+PLAIN = {"epochs": 4, "keep": "last", "label_smoothing": 0.05}
 METHODS: dict[str, dict[str, object]] = {
     "plain": {},
     "early stopping": {"keep": "best", "epochs": 8},
@@ -50,6 +50,7 @@ METHODS: dict[str, dict[str, object]] = {
     "mean of 3 epochs": {"average": 3},
     "contrastive .5": {"contrastive": 0.5},
     "consistency 1": {"consistency": 1.0},
+    "no label smoothing, consistency 1": {"label_smoothing": 0.0, "consistency": 1.0},
     "fgm": {"adversarial": "fgm"},
     "pgd": {"adversarial": "pgd"},
     "head only": {"tune": "head"},

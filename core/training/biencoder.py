@@ -54,9 +54,7 @@ KIND = "bi_encoder"
 METRIC = "MRR@10"
 # The embeddings are good before the first step: small steps, and batches as large as memory allows,
 # since their other texts are what is learnt from.
-DEFAULTS = FineTuneConfig(
-    epochs=2, batch_size=32, learning_rate=5e-5, label_smoothing=0.0, max_tokens=128, keep="best"
-)
+DEFAULTS = FineTuneConfig(epochs=2, batch_size=32, learning_rate=5e-5, max_tokens=128, keep="best")
 _HELD_OUT = 0.1
 _MAX_QUERIES = 500
 _MAX_TEXTS = 1_000

@@ -66,7 +66,7 @@ class FineTuneConfig:
     weight_decay: float = 0.01
     warmup: float = 0.1
     dropout: float | None = None
-    label_smoothing: float = 0.05
+    label_smoothing: float = 0.0
     class_weights: bool = False
     adversarial: Adversary = "none"
     adversarial_epsilon: float = 0.1

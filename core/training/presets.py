@@ -9,6 +9,6 @@ from __future__ import annotations
 from core.training.config import FineTuneConfig
 
 # 5 to 20 examples a class: pairs of like texts in every batch teach the encoder beside the labels.
-FEW_SHOT = FineTuneConfig(epochs=10, contrastive=0.5, keep="last")
+FEW_SHOT = FineTuneConfig(epochs=10, contrastive=0.5, label_smoothing=0.05, keep="last")
 # The same rows and many unlabelled ones that a few-shot model has labelled.
-SELF_TRAINING = FineTuneConfig(epochs=2, teacher_weight=0.5, keep="last")
+SELF_TRAINING = FineTuneConfig(epochs=2, teacher_weight=0.5, label_smoothing=0.05, keep="last")

@@ -43,9 +43,7 @@ from core.training.tuning import (
 Mine = Literal["bm25", "dense"]
 
 METRIC = "MRR@10"
-DEFAULTS = FineTuneConfig(
-    epochs=2, batch_size=16, learning_rate=1e-4, label_smoothing=0.0, max_tokens=192, keep="best"
-)
+DEFAULTS = FineTuneConfig(epochs=2, batch_size=16, learning_rate=1e-4, max_tokens=192, keep="best")
 _HELD_OUT = 0.1
 _MAX_QUERIES = 200
 # What a search finds is re-ranked this deep, and wrong texts are drawn from as many.

@@ -61,7 +61,6 @@ DEFAULTS = FineTuneConfig(
     batch_size=16,
     learning_rate=3e-4,
     head_learning_rate=5e-3,
-    label_smoothing=0.0,
     patience=3,
     max_tokens=256,
     keep="best",
