@@ -57,19 +57,21 @@ class Composed:
 def compose(
     question: Mapping[str, float], found: Sequence[ScoredPassage], needed: float, language: str
 ) -> Composed | None:
-    """An answer from the passages that are strong enough; None where none is.
+    """An answer from the passages, best first, that are strong enough; None where none is.
 
     `question`: its words with their weights. Where passages in `language` are strong enough,
     others are left out.
     """
-    strong = sorted((s for s in found if s.strength >= needed), key=lambda s: -s.strength)
+    strong = [s for s in found if s.strength >= needed]
     strong = [s for s in strong if s.passage.language == language] or strong
     sources: list[Source] = []
     left = MAX_SENTENCES
     said: frozenset[str] = frozenset()
     for scored in strong:
-        if left == 0 or scored.strength < _NEARLY * strong[0].strength:
+        if left == 0:
             break
+        if scored.strength < _NEARLY * strong[0].strength:
+            continue
         sentences = _quote(question, scored.passage.text, 1 if sources else MAX_SENTENCES)
         quote = join_sentences(sentences)
         words = said | words_of(quote)

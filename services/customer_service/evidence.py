@@ -1,6 +1,12 @@
 """How strongly does a passage speak to a question, and how strong is strong enough?
 
-Pure. The evidence of a passage is
+Pure. Passages are ordered by their relevance,
+
+    readable question:     cosine + 0.15 × BM25 ÷ the best passage's BM25
+    unreadable question:   BM25
+
+but its best hit is 1 whatever was asked, so that it says nothing of how well a question is answered
+at all. For that, the evidence of a passage is
 
     readable question:     cosine + 0.5 × coverage
     unreadable question:   coverage
@@ -37,6 +43,9 @@ from services.customer_service.contrast import CONTRAST
 
 Floats = npt.NDArray[np.float64]
 
+# Of the weights tried, those from .15 to .2 found most on FeedbackQA's validation questions:
+# MRR@10 .669, where ordering by evidence found .645 and fusing ranks .639.
+BM25_WEIGHT: Final = 0.15
 COVERAGE_WEIGHT: Final = 0.5
 OWN_SHARE: Final = 1 / 3
 FALSE_EVIDENCE: Final = 0.05
@@ -118,6 +127,11 @@ def passage_coverage(question: Mapping[str, float], passage: Words) -> float:
     """As `coverage`, with its share for the passage's own text."""
     of_all, of_own = coverage(question, passage.all), coverage(question, passage.own)
     return (1 - OWN_SHARE) * of_all + OWN_SHARE * of_own
+
+
+def relevance(cosine: float | None, bm25: float) -> float:
+    """What a passage is ordered by; `bm25` as a share of the best passage's, from 0 to 1."""
+    return bm25 if cosine is None else cosine + BM25_WEIGHT * bm25
 
 
 def strength(cosine: float | None, covered: float) -> float:

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from core.retrieval.dense import DenseIndex
-from core.retrieval.hybrid import HybridIndex
 from core.retrieval.lexical import LexicalIndex
 from services.customer_service.articles import Article, Passage, passages_of
 from services.customer_service.compose import ScoredPassage
@@ -27,11 +26,13 @@ from services.customer_service.evidence import (
     WordWeights,
     measure_needed,
     passage_coverage,
+    relevance,
     strength,
     words_of,
 )
 
-_CANDIDATES: Final = 8
+# Of each side.
+_CANDIDATES: Final = 20
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -49,8 +50,8 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Found:
-    """`passages` by falling strength; `evidence` is the strongest; `bars` say what that means;
-    `words`: the question's words with their weights."""
+    """`passages` by falling relevance; `evidence` is the strongest of them; `bars` say what that
+    means; `words`: the question's words with their weights."""
 
     passages: tuple[ScoredPassage, ...]
     evidence: float
@@ -83,28 +84,21 @@ class Knowledge:
         if not self.passages:
             return Found((), 0.0, Bars(), words)
         dense = None if embedding is None or not self._dense else self._dense
-        keys = self._candidates(question, dense, embedding)
+        hits = dict(self._lexical.search(question, _CANDIDATES))
+        best = max(hits.values(), default=1.0)
+        keys = list(hits)
         cosines: Sequence[float | None] = [None] * len(keys)
         if dense is not None and embedding is not None:
+            keys = list(dict.fromkeys([*keys, *dict(dense.search(embedding, _CANDIDATES)[0])]))
             cosines = dense.scores(embedding, keys)
-        scored = [
-            ScoredPassage(
-                self.passages[key], strength(cosine, passage_coverage(words, self._words[key]))
-            )
-            for key, cosine in zip(keys, cosines, strict=True)
-        ]
-        scored.sort(key=lambda s: (-s.strength, s.passage.key))
-        evidence = scored[0].strength if scored else 0.0
-        return Found(tuple(scored), evidence, self.needed.of(dense is not None), words)
-
-    def _candidates(
-        self, question: str, dense: DenseIndex | None, embedding: FloatArray | None
-    ) -> list[str]:
-        if dense is None:
-            return [hit.id for hit in self._lexical.search(question, _CANDIDATES)]
-        # By rank: a shop has no judged questions to tune a weight on.
-        hybrid = HybridIndex(dense, self._lexical, _never_encode)
-        return [hit.id for hit in hybrid.search(question, _CANDIDATES, embedding=embedding)]
+        scored = []
+        for key, cosine in zip(keys, cosines, strict=True):
+            covered = passage_coverage(words, self._words[key])
+            order = -relevance(cosine, hits.get(key, 0.0) / best), key
+            scored.append((order, ScoredPassage(self.passages[key], strength(cosine, covered))))
+        passages = tuple(passage for _, passage in sorted(scored, key=lambda one: one[0]))
+        evidence = max((p.strength for p in passages), default=0.0)
+        return Found(passages, evidence, self.needed.of(dense is not None), words)
 
     def _measure(self, passages: Sequence[Passage], vectors: Vectors | None) -> Needed:
         words = [self._words[p.key] for p in passages]
@@ -129,7 +123,3 @@ def _dense_index(passages: Sequence[Passage], vectors: Vectors) -> DenseIndex | 
     index = DenseIndex(vectors.dimensions, vectors.encoder_id)
     index.add([p.key for p in known], np.stack([vectors.of[p.digest] for p in known]))
     return index
-
-
-def _never_encode(query: str) -> FloatArray:
-    raise AssertionError("the question's embedding is handed in")
