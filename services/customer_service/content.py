@@ -19,15 +19,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.db.statements import insert_or_ignore
 from core.errors import NotFound
 from services.customer_service import tables
-from services.customer_service.answers import (
-    AnswerBook,
-    Case,
-    Intent,
-    QuickReply,
-    Slot,
-    as_mapping,
-)
+from services.customer_service.answers import AnswerBook, Case, Intent, QuickReply, Slot
+from services.customer_service.answers_reading import as_mapping
 from services.customer_service.articles import Article
+from services.customer_service.forms_reading import read_call, read_form
 
 Change = Literal["new", "changed", "unchanged"]
 FloatArray = npt.NDArray[np.float32]
@@ -138,7 +133,9 @@ def _version(session: Session) -> int:
 
 def _take_turns(session: Session) -> None:
     """Two writers of content wait for each other; SQLite does so by itself."""
-    session.execute(select(tables.content_version).with_for_update()).all()
+    table = tables.content_version
+    # One row alone: two writers that lock several, each in its own order, would wait for ever.
+    session.execute(select(table).where(table.c.id == 1).with_for_update()).all()
 
 
 def _raise_version(session: Session, changes: Iterable[Change]) -> None:
@@ -167,15 +164,12 @@ def _find(session: Session, table: Table, name: str) -> Row[Any] | None:
 
 def _book(session: Session) -> AnswerBook:
     intents = [_intent(row) for row in session.execute(select(tables.intents))]
-    slots = [
-        Slot(row.name, row.pattern, row.ask, row.synonyms)
-        for row in session.execute(select(tables.slots))
-    ]
+    slots = [_slot(row) for row in session.execute(select(tables.slots))]
     return AnswerBook({i.name: i for i in intents}, {s.name: s for s in slots})
 
 
 def _intent_row(intent: Intent) -> dict[str, Any]:
-    return {"name": intent.name, **as_mapping(intent)}
+    return {"name": intent.name, "form": None, "call": None, **as_mapping(intent)}
 
 
 def _intent(row: Row[Any]) -> Intent:
@@ -188,6 +182,8 @@ def _intent(row: Row[Any]) -> Intent:
             Case(case["when"]["channel"], case["when"]["slots"], **_said(case))
             for case in row.cases
         ),
+        form=None if row.form is None else read_form(row.form),
+        call=None if row.call is None else read_call(row.call),
     )
 
 
@@ -214,7 +210,22 @@ def _slot_row(slot: Slot) -> dict[str, Any]:
         "pattern": slot.pattern,
         "ask": dict(slot.ask),
         "synonyms": dict(slot.synonyms),
+        "kind": slot.kind,
+        "options": {"values": list(slot.values), "currency": slot.currency, "past": slot.past},
     }
+
+
+def _slot(row: Row[Any]) -> Slot:
+    return Slot(
+        row.name,
+        row.pattern,
+        row.ask,
+        row.synonyms,
+        kind=row.kind,
+        values=tuple(row.options.get("values", ())),
+        currency=row.options.get("currency", ""),
+        past=row.options.get("past", False),
+    )
 
 
 def _article_row(article: Article) -> dict[str, Any]:

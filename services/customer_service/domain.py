@@ -5,11 +5,12 @@ searched (`Evidence`). The functions here choose one typed action, the first tha
 
     answer     the intent is sure enough: its own answer
     handoff    the intent is sure, and says that a person takes over
-    ask_slot   the intent is sure, and its answer needs something that was not said
+    ask_slot   the intent is sure, and its answer needs something that was not said (forms.py)
+    call       the intent is sure, and a company's webhook gave what its answer says
     retrieve   the articles speak strongly to the question
     clarify    an intent is likely, or two are: one question back, with a button for each
     retrieve   the articles speak to the question
-    handoff    the turn before did not help either
+    handoff    the turn before did not help either, or the two before brought maybes or questions
     abstain    nothing is known: say so, and offer a person
 
 An automatic answer is what `answer` gives: the promise about wrong answers (risk.py) is about
@@ -23,13 +24,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Action = Literal["answer", "clarify", "retrieve", "ask_slot", "handoff", "abstain"]
+Action = Literal["answer", "clarify", "retrieve", "ask_slot", "call", "handoff", "abstain"]
 
 # A question back costs the customer a turn: it is worth that where four times in five one of its
 # buttons is what was meant.
 WORTH_ASKING: Final = 0.8
 # A second button for an intent that is hardly ever meant would only puzzle.
 SECOND_CHOICE: Final = 0.2
+# Maybes, questions back and refusals in a row; who got no help from so many gets a person.
+MOST_UNHELPFUL: Final = 2
 # After one of these, the next message that nothing answers goes to a person.
 _UNHELPFUL: Final = frozenset({"abstain", "clarify", "handoff"})
 
@@ -104,10 +107,14 @@ def decide_unsure(
     hands_off: Mapping[str, bool],
     evidence: Evidence,
     last_action: Action | None,
+    unhelpful: int = 0,
 ) -> Decision:
-    """What to do where no intent is sure. `last_action` is that of the turn before."""
+    """What to do where no intent is sure. `last_action` is that of the turn before, `unhelpful` how
+    many turns in a row helped nobody until now."""
     if evidence.value >= evidence.strong:
         return Decision("retrieve")
+    if unhelpful >= MOST_UNHELPFUL:
+        return Decision("handoff")
     asked = _worth_asking(reading, hands_off)
     # Asked once and still unclear: a second question back would be a loop.
     if asked and last_action != "clarify":

@@ -22,7 +22,8 @@ from core.files import written_whole
 from core.inference.encoder import Encoded
 from core.privacy import KINDS, describe, redact
 from core.text import comparison_key, language_of
-from services.customer_service.answers import Slot, parse_intent, placeholders
+from services.customer_service.answers import Slot, placeholders
+from services.customer_service.answers_reading import parse_intent
 from services.customer_service.best_answer import (
     Candidate,
     ChosenAnswer,

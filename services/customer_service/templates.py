@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from services.customer_service.answers import Intent, Slot, placeholders
+from services.customer_service.answers import PLACEHOLDER, Intent, Slot, placeholders
 
 Variant = TypeVar("Variant")
 
@@ -42,12 +42,9 @@ def render(
     """
     answers = in_language(intent.answers, language, fallback)
     needed = tuple(dict.fromkeys(name for text in answers for name in placeholders(text)))
-    # Fullest first: where the order is known, a text that names it is the better answer.
-    speakable = [t for t in answers if set(placeholders(t)) <= set(values)]
-    fullest = max((len(placeholders(t)) for t in speakable), default=0)
-    speakable = [t for t in speakable if len(placeholders(t)) == fullest]
-    if speakable:
-        return Said(_fill(pick(speakable, seed), values), needed)
+    said = fullest(answers, values, seed)
+    if said is not None:
+        return Said(said, needed)
     without = in_language(intent.without_slots, language, fallback)
     if without:
         return Said(pick(without, seed), needed)
@@ -59,6 +56,15 @@ def render(
             )
             return Said(asked, needed, asks=name)
     return None
+
+
+def fullest(answers: Sequence[str], values: Mapping[str, str], seed: str) -> str | None:
+    """Of the variants whose every value is known one that needs the most of them: where the order
+    is known, a text that names it is the better answer. None where there is none."""
+    speakable = [text for text in answers if set(placeholders(text)) <= set(values)]
+    most = max((len(placeholders(text)) for text in speakable), default=0)
+    speakable = [text for text in speakable if len(placeholders(text)) == most]
+    return fill(pick(speakable, seed), values) if speakable else None
 
 
 def in_language(
@@ -74,8 +80,7 @@ def pick(variants: Sequence[str], seed: str) -> str:
     return variants[int.from_bytes(digest[:8], "big") % len(variants)]
 
 
-def _fill(template: str, values: Mapping[str, str]) -> str:
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """The template with the values that are known; what stands in a value is never a place."""
     # Not str.format: a template is a company's text and may hold any other braces.
-    for name in placeholders(template):
-        template = template.replace(f"{{{name}}}", values[name])
-    return template
+    return PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), template)

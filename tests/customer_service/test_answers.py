@@ -7,16 +7,8 @@ from typing import Any
 import pytest
 
 from core.errors import InvalidInput
-from services.customer_service.answers import (
-    AnswerBook,
-    Case,
-    QuickReply,
-    Slot,
-    as_mapping,
-    parse_intent,
-    parse_slot,
-    placeholders,
-)
+from services.customer_service.answers import AnswerBook, Case, QuickReply, Slot, placeholders
+from services.customer_service.answers_reading import as_mapping, parse_intent, parse_slot
 
 NUMBER = Slot("number", r"LY-\d{6}", {"en": "Which one?"})
 SLOTS = {"number": NUMBER}

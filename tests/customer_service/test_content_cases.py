@@ -11,7 +11,8 @@ from sqlalchemy import Engine, text
 from core.db.engine import make_engine, session_factory
 from core.db.migrations import upgrade
 from services.customer_service import tables
-from services.customer_service.answers import Intent, Slot, parse_intent, parse_slot
+from services.customer_service.answers import Intent, Slot
+from services.customer_service.answers_reading import parse_intent, parse_slot
 from services.customer_service.content import ContentStore
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

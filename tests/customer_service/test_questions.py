@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import DataError
-from services.customer_service.answers import parse_intent, parse_slot
+from services.customer_service.answers_reading import parse_intent, parse_slot
 from services.customer_service.importers.questions import ReadQuestions, read_questions, slug_of
 
 SLOTS = {"number": parse_slot("number", {"pattern": r"\d+"})}

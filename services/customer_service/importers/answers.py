@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from core.errors import DataError, InvalidInput
-from services.customer_service.answers import Intent, Slot, parse_intent, parse_slot
+from services.customer_service.answers import Intent, Slot
+from services.customer_service.answers_reading import parse_intent, parse_slot
 
 _MAX_BYTES = 20_000_000
 _SECTIONS = ("slots", "intents")

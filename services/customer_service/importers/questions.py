@@ -19,7 +19,9 @@ from core.data.records import OUT_OF_SCOPE
 from core.data.tables import Row, iterate_table
 from core.errors import DataError, InvalidInput
 from core.text import comparison_key, language_of, normalize
-from services.customer_service.answers import MAX_TEXTS, Intent, Slot, parse_intent
+from services.customer_service.answers import Intent, Slot
+from services.customer_service.answers_reading import parse_intent
+from services.customer_service.fields import MAX_TEXTS
 from services.customer_service.importers.training import Training
 
 _MAX_BYTES: Final = 50_000_000

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from core.errors import InvalidInput
-from services.customer_service.answers import Intent, Slot, parse_intent
+from services.customer_service.answers import Intent, Slot
+from services.customer_service.answers_reading import parse_intent
 from services.customer_service.importers.rasa.domain import Domain, Response, Variant, slot_name
 from services.customer_service.importers.rasa.nlu import Nlu
 from services.customer_service.importers.rasa.project import Project

@@ -10,7 +10,8 @@ from typing import Any
 
 from core.data.records import OUT_OF_SCOPE
 from core.text import language_of
-from services.customer_service.answers import LANGUAGE, Intent, Slot
+from services.customer_service.answers import Intent, Slot
+from services.customer_service.fields import LANGUAGE
 from services.customer_service.importers.rasa.answers import Material, make_intents
 from services.customer_service.importers.rasa.domain import read_domain
 from services.customer_service.importers.rasa.examples import Example

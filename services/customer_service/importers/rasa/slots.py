@@ -12,18 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from core.errors import InvalidInput
-from services.customer_service.answers import (
-    MAX_PATTERN,
-    MAX_SYNONYMS,
-    Slot,
-    parse_slot,
-    placeholders,
-    synonym_key,
-)
+from services.customer_service.answers import Slot, placeholders
+from services.customer_service.answers_reading import MAX_SYNONYMS, parse_slot
+from services.customer_service.fields import MAX_PATTERN
 from services.customer_service.importers.rasa.domain import Domain, slot_name
 from services.customer_service.importers.rasa.nlu import Nlu
 from services.customer_service.importers.rasa.project import Project
 from services.customer_service.patterns import any_of
+from services.customer_service.slots import synonym_key
 
 _LEADING_FLAGS = re.compile(r"\(\?([aimsx]+)\)")
 # What the pattern of a list has around its values.
