@@ -14,7 +14,7 @@ import pytest
 from core.db.engine import make_engine, session_factory
 from core.db.migrations import upgrade
 from core.errors import InvalidInput, NotReady
-from services.customer_service.answers import parse_intent, parse_slot
+from services.customer_service.answers_reading import parse_intent, parse_slot
 from services.customer_service.articles import make_article
 from services.customer_service.content import ContentStore
 from services.customer_service.domain import Candidate, Reading
@@ -127,6 +127,7 @@ def test_a_sure_intent_is_answered_with_its_template(ask: Ask, model: Model) -> 
         "buttons": [{"title": "Cancel it", "payload": "Cancel it"}],
         "sources": [],
         "slots": {"number": "LY-123456"},
+        "parts": [],
         "model_version": "v1",
     }
 
