@@ -13,9 +13,11 @@ from typing import Any
 from core.errors import NotReady
 from core.inference.encoder import TextEncoder
 from core.inference.slot import ModelSlot
-from services.customer_service.answers import Intent, parse_intent
+from services.customer_service.answers import Intent
+from services.customer_service.answers_reading import parse_intent
 from services.customer_service.articles import Article, make_article
 from services.customer_service.content import ContentStore
+from services.customer_service.examples import ExampleStore
 from services.customer_service.live import Live
 from services.customer_service.understanding import IntentModel
 
@@ -29,7 +31,9 @@ class Admin:
         live: Live,
         models: ModelSlot[IntentModel],
         now: Callable[[], datetime],
+        examples: ExampleStore,
     ) -> None:
+        self._examples = examples
         self._content = content
         self._live = live
         self._models = models
@@ -70,6 +74,10 @@ class Admin:
             return name in self._models.current().intents
         except NotReady:
             return False
+
+    def count_taught(self, name: str) -> int:
+        """How many examples were taught of the intent since the training."""
+        return self._examples.count(name)
 
 
 def searcher_of(models: ModelSlot[IntentModel]) -> TextEncoder | None:

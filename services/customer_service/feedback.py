@@ -1,7 +1,8 @@
 """What did people think of the answers, and what would have been right?
 
 One opinion for each turn; a later one takes the place of the earlier. It stays in quarantine until
-somebody has looked at it: what strangers say must not train anything by itself.
+somebody has looked at it: what strangers say must not train anything by itself. Where that person
+accepts it, the message becomes an example of the intent that the person names.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.db.statements import insert_or_ignore
+from core.db.statements import insert_or_ignore, rows_changed
 from core.errors import NotFound
+from services.customer_service.examples import add_examples
 from services.customer_service.tables import feedback, turns
 
 QUARANTINE: Final = "quarantine"
+ACCEPTED: Final = "accepted"
+REJECTED: Final = "rejected"
 Rating = Literal["up", "down"]
 
 
@@ -80,6 +84,36 @@ class FeedbackStore:
         with self._readers() as session:
             rows = [dict(row._mapping) for row in session.execute(query)]
         return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
+
+    def accept(self, feedback_id: int, intent: str) -> dict[str, Any]:
+        """The message becomes an example of the intent; gives the opinion as it is then.
+
+        NotFound for an opinion that is not there, Conflict where the message is an example of
+        another intent already.
+        """
+        with self._sessions.begin() as session:
+            about = (feedback.c.conversation_id == turns.c.conversation_id) & (
+                feedback.c.message_id == turns.c.message_id
+            )
+            query = select(turns.c.message).join(feedback, about)
+            text = session.execute(query.where(feedback.c.id == feedback_id)).scalar_one_or_none()
+            if text is not None:
+                add_examples(session, intent, [text], "feedback", self._now())
+            return _decided(session, feedback_id, ACCEPTED)
+
+    def reject(self, feedback_id: int) -> dict[str, Any]:
+        """Nothing is learnt from it; gives the opinion as it is then. NotFound."""
+        with self._sessions.begin() as session:
+            return _decided(session, feedback_id, REJECTED)
+
+
+def _decided(session: Session, feedback_id: int, state: str) -> dict[str, Any]:
+    mine = feedback.c.id == feedback_id
+    if not rows_changed(session, update(feedback).where(mine).values(state=state)):
+        raise NotFound(
+            f"there is no feedback {feedback_id}", mend="GET /v1/admin/feedback names them."
+        )
+    return dict(session.execute(_listed().where(mine)).one()._mapping)
 
 
 def _listed() -> Any:

@@ -18,18 +18,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.artifacts import Manifest, now_iso, write_artifact
+from core.artifacts import Manifest, now_iso, verify, write_artifact
 from core.data.readers import check_labels, read_intents
 from core.data.records import OUT_OF_SCOPE, LabeledText
 from core.errors import DataError, InvalidInput
 from core.inference.classifier import TextClassifier, save_reference
-from core.inference.encoder import Encoded, EncoderConfig
+from core.inference.encoder import UNKNOWN_LIMIT, Encoded, EncoderConfig, TextEncoder
 from core.inference.export import export_base_encoder
+from core.inference.neighbours import MAX_REFERENCE
+from core.inference.open_set import OpenSet
 from core.models import BUNDLED
 from core.privacy import for_training
 from core.progress import SILENT, Progress
-from core.text import normalize
+from core.text import for_model, normalize
 from core.training.classifier import Preset, TrainedClassifier, train_classifier
+from services.customer_service import nearness
 from services.customer_service.promise import save_rows
 from services.customer_service.risk import (
     DEFAULT_OOS_SHARE,
@@ -45,9 +48,13 @@ from services.customer_service.understanding import (
     OUT_OF_SCOPE_FILE,
     REDACTED,
     SEARCH_FOLDER,
+    FloatArray,
     nearest_out_of_scope,
     signals_of,
 )
+
+# What `core.training.biencoder` writes; naming it there would import torch for `--help`.
+_BI_ENCODER = "bi_encoder"
 
 
 def train(
@@ -61,12 +68,14 @@ def train(
     oos_share: float = DEFAULT_OOS_SHARE,
     keep_personal_data: bool = False,
     tuning: Mapping[str, Any] | None = None,
+    search_model: Path | None = None,
     threads: int = 2,
     progress: Progress = SILENT,
 ) -> Manifest:
     """Read `data`, train, and write one artefact at `output`. Returns its manifest.
 
     `tuning`: `config`, `options` and `extra` of `train_classifier`, each with a default.
+    `search_model`: what `trefoil tune pairs` wrote; articles are searched with its encoder.
 
     Texts are redacted first, unless `keep_personal_data`.
 
@@ -87,10 +96,14 @@ def train(
             progress=progress,
             **(tuning or {}),
         )
-        if preset == "accurate":
+        if search_model is not None:
+            _take_search_encoder(draft.path, search_model)
+        elif preset == "accurate":
             progress.say("exporting the untuned encoder for search")
             _add_search_encoder(draft.path, base_model)
         decision = _fit_decision(draft.path, trained, inside, outside, risk, oos_share, threads)
+        progress.say("measuring from how near on a taught example may speak for a message")
+        _save_nearness(draft.path, trained, inside, outside, seed, threads)
         manifest = _manifest(trained, outside, decision, redacted=not keep_personal_data)
         draft.manifest = manifest
     return manifest
@@ -116,6 +129,11 @@ def _manifest(
             REDACTED: redacted,
         },
     )
+
+
+def _take_search_encoder(folder: Path, search_model: Path) -> None:
+    verify(search_model, kind=_BI_ENCODER)
+    shutil.copytree(search_model / "encoder", folder / SEARCH_FOLDER)
 
 
 def _add_search_encoder(folder: Path, base_model: str) -> None:
@@ -183,6 +201,55 @@ def _fit_decision(
         out_of_scope = _judged(signals, probabilities, np.full(len(outside), -1))
     save_rows(folder, in_scope, out_of_scope)
     return fit_decision(in_scope, out_of_scope, risk=risk, oos_share=oos_share)
+
+
+def _save_nearness(
+    folder: Path,
+    trained: TrainedClassifier,
+    inside: Sequence[LabeledText],
+    outside: Sequence[LabeledText],
+    seed: int,
+    threads: int,
+) -> None:
+    """By the encoder that no label has touched; not where that can read none of the questions."""
+    own = folder / SEARCH_FOLDER
+    searcher = TextEncoder.load(own if own.is_dir() else folder / "encoder", threads=threads)
+    number = {name: n for n, name in enumerate(trained.settings["heads"][HEAD]["labels"])}
+    labels = np.array(
+        [number[row.labels[HEAD]] for row in inside] + [nearness.OUTSIDE] * len(outside),
+        dtype=np.int32,
+    )
+    tokens = searcher.tokenize([for_model(row.text) for row in (*inside, *outside)])
+    readable = np.array([t.unknown_share <= UNKNOWN_LIMIT for t in tokens], dtype=bool)
+    rng = np.random.default_rng(seed)
+    kept = np.flatnonzero(readable)
+    if len(kept) > MAX_REFERENCE:
+        kept = np.sort(rng.choice(kept, MAX_REFERENCE, replace=False))
+    if len(np.unique(labels[kept])) < 2:
+        return
+    known = (
+        None if own.is_dir() else _read_before(folder, trained, int(readable[: len(inside)].sum()))
+    )
+    if known is None or len(kept) < readable.sum():
+        embeddings = searcher.encode_tokens([tokens[row] for row in kept]).embeddings
+    else:
+        more = [tokens[row] for row in kept if row >= len(inside)]
+        parts = [known, searcher.encode_tokens(more).embeddings] if more else [known]
+        embeddings = np.concatenate(parts)
+    nearness.save(nearness.measure(embeddings, labels[kept], rng), folder)
+
+
+def _read_before(folder: Path, trained: TrainedClassifier, readable: int) -> FloatArray | None:
+    """What the classifier's encoder said of the in-scope rows it can read, in their order; None
+    where that was not kept of all of them, or in another precision than the served one."""
+    if trained.settings["precision"]["chosen"] != "fp32":
+        return None
+    reference = OpenSet.load(
+        folder / "open_set.safetensors", trained.settings["open_set"]
+    ).model.reference
+    names = len(trained.settings["heads"][HEAD]["labels"]) if trained.settings["label_names"] else 0
+    whole = 0 <= len(reference) - readable <= names and len(reference) < MAX_REFERENCE
+    return reference[:readable] if whole and readable else None
 
 
 def _nearest_other(encoded: Encoded) -> Floats:

@@ -19,8 +19,10 @@ from core.inference.classifier import Predictions, TextClassifier, load_referenc
 from core.inference.encoder import Encoded, TextEncoder
 from core.inference.tokenizer import Tokens
 from core.privacy import redact
-from core.text import normalize
+from core.text import for_model, normalize
+from services.customer_service import nearness as nearness_file
 from services.customer_service.domain import Candidate, Reading
+from services.customer_service.nearness import Bar, Nearness
 from services.customer_service.rule import DecisionRule, Floats, Signals
 
 KIND = "customer_service"
@@ -60,8 +62,10 @@ class IntentModel:
         rule: DecisionRule,
         searcher: TextEncoder,
         out_of_scope: FloatArray,
+        nearness: Nearness | None = None,
     ) -> None:
-        """`out_of_scope` (m, width): embeddings of questions that are known to be so."""
+        """`out_of_scope` (m, width): embeddings of questions that are known to be so. `nearness`:
+        None for a model that was trained before it was kept."""
         self.version = manifest.identity
         self._redacted = bool(manifest.settings.get(REDACTED, False))
         # Two artefacts of the same files may still decide differently.
@@ -70,6 +74,10 @@ class IntentModel:
         self.rule = rule
         self.searcher = searcher
         self._out_of_scope = out_of_scope
+        self.nearness = nearness
+        # From where on a taught example speaks for a message; None: only with the same words.
+        self.example_bar = _bar_of(manifest, nearness)
+        self._classes = {name: number for number, name in enumerate(self.intents)}
 
     @classmethod
     def load(cls, folder: Path, *, threads: int = 2, check: bool = True) -> IntentModel:
@@ -97,12 +105,20 @@ class IntentModel:
         # A tuned encoder has learnt to tell intents apart and forgotten much of the rest: search
         # then has the untuned one beside it.
         searcher = TextEncoder.load(own, threads=threads) if own.is_dir() else classifier.encoder
-        return cls(manifest, classifier, rule, searcher, outside)
+        return cls(manifest, classifier, rule, searcher, outside, nearness_file.load(folder))
 
     @property
     def intents(self) -> tuple[str, ...]:
         """The intents it was trained on."""
         return self.classifier.heads[HEAD].labels
+
+    def class_of(self, intent: str) -> int | None:
+        """Its number among the trained intents, None where it is none of them."""
+        return self._classes.get(intent)
+
+    def as_read(self, text: str) -> str:
+        """What an encoder of this model reads of a message or of an example."""
+        return for_model(self._as_trained(text))
 
     def tokenize(self, text: str) -> Tokens:
         """Step 1 for one message, so that a batcher knows its size."""
@@ -149,6 +165,14 @@ class IntentModel:
             )
             for row in range(len(order))
         ]
+
+
+def _bar_of(manifest: Manifest, nearness: Nearness | None) -> Bar | None:
+    """By the risk and the share of out-of-scope questions that the threshold was fitted for."""
+    said = manifest.settings.get("decision", {})
+    if nearness is None or "risk" not in said:
+        return None
+    return nearness.bar(float(said["risk"]), float(said.get("oos_share", 0.0)))
 
 
 def signals_of(probabilities: FloatArray, predictions: Predictions, nearest_oos: Floats) -> Signals:

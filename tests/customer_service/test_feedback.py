@@ -42,7 +42,7 @@ def test_an_opinion_is_kept_in_quarantine_with_what_it_is_about(
         "action": "answer",
     }
     assert client.get("/v1/admin/feedback").json() == {
-        "feedback": [response.json()],
+        "feedback": [{**response.json(), "id": 1}],
         "next_cursor": None,
     }
 

@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from core.artifacts import MANIFEST, read_manifest, verify
+from core.data.pairs import TextPair
 from core.errors import ArtifactError, DataError, InvalidInput
+from core.inference.encoder import TextEncoder
 from core.progress import Progress
+from core.training.biencoder import DEFAULTS, train_bi_encoder
 from services.customer_service.cli import group
 from services.customer_service.measure import evaluate, predict
 from services.customer_service.train import read_training_rows, train
@@ -116,6 +120,31 @@ def test_a_tuned_model_brings_the_untuned_encoder_unless_tuning_changed_nothing(
     tuned = manifest.settings["classifier"]["tuning"]["best_epoch"] > 0
     assert (folder / "search_encoder").is_dir() == tuned
     assert (model.searcher.encoder_id != model.classifier.encoder.encoder_id) == tuned
+
+
+def test_articles_are_searched_with_the_encoder_that_was_tuned_for_it(
+    questions: Path, base_model: Path, tmp_path: Path
+) -> None:
+    pairs = [TextPair(f"question {n}", f"passage {n}") for n in range(20)]
+    config = replace(DEFAULTS, keep="last", epochs=1, batch_size=4)
+    train_bi_encoder(
+        pairs, tmp_path / "search", base_model=str(base_model), config=config, threads=1
+    )
+    folder = tmp_path / "model"
+    train(
+        questions, folder, base_model=str(base_model), search_model=tmp_path / "search", threads=1
+    )
+    model = IntentModel.load(folder, threads=1)
+    tuned = TextEncoder.load(tmp_path / "search" / "encoder", threads=1)
+    assert model.searcher.encoder_id == tuned.encoder_id
+    assert model.classifier.encoder.encoder_id != tuned.encoder_id
+
+
+def test_a_search_model_of_another_kind_is_refused(
+    questions: Path, artifact: Path, base_model: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ArtifactError, match="bi_encoder"):
+        train(questions, tmp_path / "model", base_model=str(base_model), search_model=artifact)
 
 
 # --- personal data -----------------------------------------------------------------------------
