@@ -18,6 +18,7 @@ from core.settings import ServiceSettings
 from core.web.auth import (
     Authenticator,
     KeyVerifier,
+    LogIns,
     TokenVerifier,
     admitted,
     authenticated,
@@ -53,6 +54,7 @@ def create_app(
     public: APIRouter | None = None,
     bound: APIRouter | None = None,
     tokens: TokenVerifier | None = None,
+    logins: LogIns | None = None,
     origins: OriginSource | None = None,
     problem_shape: Shape = no_shape,
     middleware: Sequence[Middleware] = (),
@@ -63,13 +65,12 @@ def create_app(
     `router` holds what needs a key, `public` what anybody may have (pages, a widget's script), and
     `bound` what a publishable key or a session token opens too: each route of it asks for a scope.
     `lifespan` starts the service's parts and stops them; `ready` says whether they work. `tokens`
-    verifies session tokens; pages of `origins` may read answers; `problem_shape` gives errors of
-    some paths another shape. A service finds settings, metrics, authenticator and limiter in
-    `app.state`.
+    verifies session tokens, `logins` the cookies of people; pages of `origins` may read answers;
+    `problem_shape` gives errors of some paths another shape. `app.state` holds the common parts.
     """
-    metrics, authenticator = Metrics(), Authenticator(keys, settings.host, tokens=tokens)
+    metrics = Metrics()
+    authenticator = Authenticator(keys, settings.host, tokens=tokens, logins=logins)
     limiter = RateLimiter(parse_rate(settings.rate_limit), _bucket(authenticator))
-    stack = _stack(settings, metrics, limiter, origins, problem_shape)
     app = FastAPI(
         title=title,
         version=version,
@@ -79,7 +80,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         responses=PROBLEM_RESPONSES,
-        middleware=[*stack, *middleware],
+        middleware=[*_stack(settings, metrics, limiter, origins, problem_shape), *middleware],
     )
     for kind in (HTTPException, RequestValidationError, TrefoilError):
         app.add_exception_handler(kind, handle)

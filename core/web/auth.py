@@ -14,6 +14,9 @@ this machine from calling the server behind their back (DNS rebinding, cross-sit
 Two kinds of callers are *bound*, since what they hold lies open in a web page: a publishable key
 (scope "publishable") and a session token, which a service makes and verifies itself. They pass only
 where a service put the route among those for them, and there only with a scope that it asks for.
+
+People log in where a service has that: their browser holds a cookie, which counts where no key is
+presented, and which the service verifies (`LogIns`), the page that the request comes from included.
 """
 
 from __future__ import annotations
@@ -67,11 +70,13 @@ class KeyVerifier(Protocol):
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who calls. `name` is the key's name, "local" while there are no keys; `subject` the one thing
-    that a session token is about, such as its conversation, None for a key."""
+    that a session token is about, such as its conversation, None for a key; `person`: whether it is
+    somebody who logged in, and `name` theirs."""
 
     name: str
     scopes: frozenset[str]
     subject: str | None = None
+    person: bool = False
 
     @property
     def bound(self) -> bool:
@@ -96,6 +101,14 @@ class TokenVerifier(Protocol):
         """Its caller, with a subject; None where it is forged, over, or another origin's."""
 
 
+class LogIns(Protocol):
+    """A service's people and the cookies of their browsers. The call may block."""
+
+    def caller(self, headers: Headers, scope: Scope) -> Caller | None:
+        """Who logged in, None without a cookie or where its time is over; Forbidden where another
+        site's page may have sent the request."""
+
+
 class Authenticator:
     """Asks the verifier, remembers for a few seconds what it said."""
 
@@ -105,10 +118,12 @@ class Authenticator:
         host: str,
         *,
         tokens: TokenVerifier | None = None,
+        logins: LogIns | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._keys = keys
         self._tokens = tokens
+        self._logins = logins
         self._open_here = is_loopback(host)
         self._clock = clock
         # digest of what was presented -> (until when it counts, who it is)
@@ -123,6 +138,8 @@ class Authenticator:
             self._check_local(headers, scope)
         if self._tokens is not None and self._tokens.is_token(presented):
             return _held(self._tokens.verify(presented, headers.get("origin")))
+        if person := None if presented else await self._logged_in(headers, scope):
+            return person
         if not in_use:
             return LOCAL
         caller = self.remembered(presented) or await self._ask(presented)
@@ -149,6 +166,12 @@ class Authenticator:
                 f"without API keys a server listens on 127.0.0.1 only, was asked for {host}",
                 mend=f"Make a key first: {command} keys create NAME --scope '*'.",
             )
+
+    async def _logged_in(self, headers: Headers, scope: Scope) -> Caller | None:
+        # A WebSocket carries no CSRF token, so a cookie opens none.
+        if self._logins is None or "cookie" not in headers or scope["type"] != "http":
+            return None
+        return await asyncio.to_thread(self._logins.caller, headers, scope)
 
     async def _ask(self, presented: str) -> Caller | None:
         if self._keys is None or not presented:
