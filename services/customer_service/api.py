@@ -11,14 +11,19 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, WebSocket
 from starlette.requests import HTTPConnection
 
-from core.errors import InvalidInput
 from core.web import Caller, requires
 from core.web.auth import PUBLISHABLE
+from services.customer_service import teaching_api
 from services.customer_service.admin import Admin
-from services.customer_service.answers import Intent, as_mapping
+from services.customer_service.answers import Intent
+from services.customer_service.answers_reading import as_mapping
 from services.customer_service.articles import Article
 from services.customer_service.channels import OPENERS, chatwoot, check_may_open, openai, rasa
+from services.customer_service.desk_api import public as desk_public
+from services.customer_service.desk_api import router as desk_router
 from services.customer_service.feedback import FeedbackStore, Opinion
+from services.customer_service.following import Following
+from services.customer_service.people import People
 from services.customer_service.reply import Message, Replier
 from services.customer_service.schemas import (
     ArticleIn,
@@ -46,15 +51,19 @@ from services.customer_service.stream import (
     event_response,
     wants_events,
 )
+from services.customer_service.transcript import position, read_page, shown_message
 
 router = APIRouter()
 bound = APIRouter()
 public = APIRouter()
 router.include_router(rasa.router)
 router.include_router(openai.router)
+# Before the intents below, whose names may hold slashes.
+router.include_router(teaching_api.router)
 public.include_router(chatwoot.router)
+public.include_router(desk_public)
+router.include_router(desk_router)
 
-_LARGEST_CURSOR = 2**63 - 1
 _STREAMS: dict[int | str, dict[str, Any]] = {200: {"content": {EVENT_STREAM: {}}}}
 
 Chatting = Annotated[Caller, requires("chat", SESSION)]
@@ -75,6 +84,11 @@ def _conversations(connection: HTTPConnection) -> ConversationStore:
 def _feedback(connection: HTTPConnection) -> FeedbackStore:
     store: FeedbackStore = connection.app.state.feedback
     return store
+
+
+def _people(connection: HTTPConnection) -> People:
+    people: People = connection.app.state.people
+    return people
 
 
 def _tokens(connection: HTTPConnection) -> SessionTokens:
@@ -109,11 +123,20 @@ async def socket(
     sockets: OpenSockets = state.sockets
     rules: SocketRules = state.socket_rules
 
+    following = Following(_people(socket).handoffs)
+
     async def answer(body: ChatRequest, caller: Caller) -> dict[str, Any]:
-        return await replier.reply(_message(body, caller))
+        message = _message(body, caller)
+        if message.conversation_id is not None:
+            await following.follow(message.conversation_id)
+        told = await replier.reply(message)
+        await following.follow(told["conversation_id"])
+        return told
 
     with sockets.place(rules.limiter.bucket(socket.scope), caller):
-        await converse(socket, rules, answer)
+        if caller.subject is not None:
+            await following.follow(caller.subject)
+        await converse(socket, rules, answer, following)
 
 
 def _message(body: ChatRequest, caller: Caller) -> Message:
@@ -157,7 +180,7 @@ def read_feedback(
     store: Annotated[FeedbackStore, Depends(_feedback)], limit: Limit = 50, cursor: Cursor = ""
 ) -> Any:
     """All feedback, in the order it first came, a page at a time."""
-    found, following = store.page(limit=limit, cursor=_position(cursor))
+    found, following = store.page(limit=limit, cursor=position(cursor))
     return {"feedback": found, "next_cursor": None if following is None else str(following)}
 
 
@@ -166,12 +189,14 @@ def conversation(
     conversation_id: Annotated[Identifier, Path()],
     caller: Annotated[Caller, requires(*OPENERS)],
     store: Annotated[ConversationStore, Depends(_conversations)],
+    people: Annotated[People, Depends(_people)],
     limit: Limit = 50,
-    cursor: Cursor = "",
+    cursor: Annotated[str, Query(max_length=41)] = "",
 ) -> Any:
-    """The turns of a conversation, oldest first, a page at a time."""
+    """The turns of a conversation and what agents said in it, oldest first, a page at a time."""
     check_may_open(caller, conversation_id)
-    found = store.conversation(conversation_id, limit=limit, cursor=_position(cursor))
+    page = read_page(store, people.handoffs, conversation_id, limit=limit, cursor=cursor)
+    found = page.conversation
     return {
         "conversation_id": found.conversation_id,
         "channel": found.channel,
@@ -186,7 +211,9 @@ def conversation(
             }
             for turn in found.turns
         ],
-        "next_cursor": None if found.next_cursor is None else str(found.next_cursor),
+        "messages": [shown_message(said) for said in page.messages],
+        "next_cursor": page.next_cursor,
+        "poll_cursor": page.poll_cursor,
     }
 
 
@@ -232,14 +259,6 @@ def write_intent(name: str, body: IntentIn, admin: Annotated[Admin, Depends(_adm
     return _shown_intent(admin.put_intent(name, body.model_dump()), admin)
 
 
-def _position(cursor: str) -> int:
-    if not cursor:
-        return 0
-    if not (cursor.isascii() and cursor.isdigit()) or int(cursor) > _LARGEST_CURSOR:
-        raise InvalidInput("`cursor` must be the next_cursor of an earlier page")
-    return int(cursor)
-
-
 def _shown_article(article: Article) -> dict[str, Any]:
     return {
         "article_id": article.article_id,
@@ -252,4 +271,9 @@ def _shown_article(article: Article) -> dict[str, Any]:
 
 
 def _shown_intent(intent: Intent, admin: Admin) -> dict[str, Any]:
-    return {"name": intent.name, **as_mapping(intent), "trained": admin.is_trained(intent.name)}
+    return {
+        "name": intent.name,
+        **as_mapping(intent),
+        "trained": admin.is_trained(intent.name),
+        "taught": admin.count_taught(intent.name),
+    }

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
 from prometheus_client import Counter
@@ -27,15 +28,24 @@ from core.web import Check
 from core.web import create_app as create_web_app
 from core.web.app import Lifespan
 from core.web.errors import Problem
+from services.customer_service.actions import Actions
 from services.customer_service.admin import Admin, searcher_of
 from services.customer_service.api import bound, public, router
+from services.customer_service.budget import DailyBudget
+from services.customer_service.candidates import CandidateStore, RegressionTests
 from services.customer_service.channels import openai
 from services.customer_service.channels.chatwoot import Courier, Desk
 from services.customer_service.channels.openai import Completions
 from services.customer_service.channels.rasa import Parser
 from services.customer_service.content import ContentStore
+from services.customer_service.desk_cookie import DeskLogIns
+from services.customer_service.examples import ExampleStore
 from services.customer_service.feedback import FeedbackStore
+from services.customer_service.generate import Writer
+from services.customer_service.language_model import LanguageModel
 from services.customer_service.live import Live
+from services.customer_service.people import People
+from services.customer_service.prototypes import Taught
 from services.customer_service.reader import Reader
 from services.customer_service.reply import Replier
 from services.customer_service.sessions import SessionTokens, kept_secret
@@ -43,6 +53,7 @@ from services.customer_service.settings import Settings
 from services.customer_service.store import ConversationStore
 from services.customer_service.stream import OpenSockets, SocketRules, error_events
 from services.customer_service.tables import MIGRATIONS, api_keys
+from services.customer_service.teach import Promoter, Teacher, model_of
 from services.customer_service.understanding import KIND, IntentModel
 
 _log = logging.getLogger(__name__)
@@ -59,6 +70,7 @@ class _Parts:
     conversations: ConversationStore
     live: Live
     models: ModelSlot[IntentModel]
+    taught: Taught
 
     @classmethod
     def choose(cls, settings: Settings) -> _Parts:
@@ -79,6 +91,7 @@ class _Parts:
             models=ModelSlot(
                 Registry(settings.models_dir, KIND), load, interval=settings.refresh_seconds
             ),
+            taught=Taught(ExampleStore(sessions, readers), content),
         )
 
 
@@ -91,6 +104,7 @@ def create_app(
     settings = settings or Settings()
     parts = _Parts.choose(settings)
     tokens = SessionTokens(now, timedelta(minutes=settings.session_minutes))
+    people = People.choose(settings, parts.sessions, parts.readers, now)
     keys = StoredKeys(parts.readers, api_keys)
 
     def ready() -> Sequence[Check]:
@@ -102,10 +116,11 @@ def create_app(
         router=router,
         bound=bound,
         public=public,
-        lifespan=_lifespan(parts, settings, tokens, now),
+        lifespan=_lifespan(parts, settings, tokens, people, now),
         ready=ready,
         keys=keys,
         tokens=tokens,
+        logins=DeskLogIns(people.accounts),
         origins=keys,
         problem_shape=_problem_shape,
     )
@@ -116,33 +131,41 @@ def _problem_shape(scope: Scope, problem: Problem) -> Response | None:
 
 
 def _lifespan(
-    parts: _Parts, settings: Settings, tokens: SessionTokens, now: Callable[[], datetime]
+    parts: _Parts,
+    settings: Settings,
+    tokens: SessionTokens,
+    people: People,
+    now: Callable[[], datetime],
 ) -> Lifespan:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(ensure_current, parts.engine, MIGRATIONS, command=settings.command)
         tokens.use(settings.session_secret or await asyncio.to_thread(kept_secret, parts.sessions))
-        reader = Reader(cache_texts=settings.cache_texts, max_queue=settings.max_queue)
+        reader = Reader(
+            cache_texts=settings.cache_texts,
+            max_queue=settings.max_queue,
+            taught=parts.taught.current,
+        )
+        app.state.models, app.state.live, app.state.reader = parts.models, parts.live, reader
         app.state.conversations = parts.conversations
         app.state.tokens = tokens
+        app.state.people = people
         app.state.feedback = FeedbackStore(parts.sessions, parts.readers, now)
-        app.state.admin = Admin(parts.content, parts.live, parts.models, now)
-        app.state.replier = Replier(
-            models=parts.models,
-            live=parts.live,
-            reader=reader,
-            conversations=parts.conversations,
-            now=now,
-            default_locale=settings.default_locale,
-            max_message_chars=settings.max_message_chars,
-            on_turn=_turn_counter(app),
+        app.state.admin = Admin(
+            parts.content,
+            parts.live,
+            parts.models,
+            now,
+            ExampleStore(parts.sessions, parts.readers),
         )
+        _open_teaching(app, parts, settings, now)
+        actions = Actions(settings, now, _call_counter(app))
+        writer = _writer(app, parts, settings, now)
+        app.state.replier = _replier(app, parts, settings, now, reader, actions, people, writer)
         courier = _open_channels(app, parts, settings, reader, now)
-        await asyncio.to_thread(_refresh, parts.models, parts.live)
+        await asyncio.to_thread(_refresh, parts.models, parts.live, parts.taught)
         stopping = threading.Event()
-        keeping_up = asyncio.create_task(
-            _keep_up(parts.models, parts.live, settings.refresh_seconds, stopping.is_set)
-        )
+        keeping_up = asyncio.create_task(_keep_up(parts, settings.refresh_seconds, stopping.is_set))
         try:
             yield
         finally:
@@ -152,10 +175,83 @@ def _lifespan(
                 await keeping_up
             if courier is not None:
                 await asyncio.to_thread(courier.stop)
+            await asyncio.to_thread(actions.stop)
+            if writer is not None:
+                await asyncio.to_thread(writer.close)
             await asyncio.to_thread(reader.stop)
             parts.engine.dispose()
 
     return lifespan
+
+
+def _replier(
+    app: FastAPI,
+    parts: _Parts,
+    settings: Settings,
+    now: Callable[[], datetime],
+    reader: Reader,
+    actions: Actions,
+    people: People,
+    writer: Writer | None,
+) -> Replier:
+    return Replier(
+        models=parts.models,
+        live=parts.live,
+        reader=reader,
+        conversations=parts.conversations,
+        now=now,
+        actions=actions,
+        people=people,
+        writer=writer,
+        zone=ZoneInfo(settings.time_zone),
+        session_hours=settings.session_hours,
+        burst_seconds=settings.burst_seconds,
+        default_locale=settings.default_locale,
+        max_message_chars=settings.max_message_chars,
+        on_turn=_turn_counter(app),
+    )
+
+
+def _writer(
+    app: FastAPI, parts: _Parts, settings: Settings, now: Callable[[], datetime]
+) -> Writer | None:
+    """What words answers from articles; None where no language model is set up."""
+    if not settings.generation_url:
+        return None
+    if not settings.generation_model:
+        raise SettingsError(
+            "generation_url is set and generation_model is not", mend="Name the model to ask for."
+        )
+    outcomes = Counter(
+        "trefoil_customer_service_generations",
+        "Answers from articles that a language model was to word, by what became of them.",
+        ("outcome",),
+        registry=app.state.metrics.registry,
+    )
+    return Writer(
+        LanguageModel(settings),
+        DailyBudget(parts.sessions, settings.generation_budget_tokens_day, now),
+        max_tokens=settings.generation_max_tokens,
+        at_once=settings.generation_at_once,
+        rest_seconds=settings.generation_timeout,
+        on_outcome=lambda outcome: outcomes.labels(outcome).inc(),
+    )
+
+
+def _open_teaching(
+    app: FastAPI, parts: _Parts, settings: Settings, now: Callable[[], datetime]
+) -> None:
+    """What a team teaches the running bot, and what becomes of it."""
+    state, sessions, readers = app.state, parts.sessions, parts.readers
+    examples = ExampleStore(sessions, readers)
+    state.taught = parts.taught
+    state.teacher = Teacher(
+        examples, state.feedback, parts.content, parts.taught, parts.models, now
+    )
+    state.regression_tests = RegressionTests(sessions, readers)
+    state.promoter = Promoter(
+        Registry(settings.models_dir, KIND), CandidateStore(sessions, readers), parts.models
+    )
 
 
 def _open_channels(
@@ -166,7 +262,11 @@ def _open_channels(
     state, replier = app.state, app.state.replier
     state.sockets = OpenSockets(settings.max_sockets, settings.max_sockets_of_address)
     state.socket_rules = SocketRules(
-        state.authenticator, state.limiter, settings.max_body_bytes, settings.socket_idle_seconds
+        state.authenticator,
+        state.limiter,
+        settings.max_body_bytes,
+        settings.socket_idle_seconds,
+        settings.desk_seconds,
     )
     state.parser = Parser(parts.models, parts.live, reader, settings.max_message_chars)
     state.completions = Completions(parts.models, replier, now)
@@ -196,18 +296,28 @@ def _turn_counter(app: FastAPI) -> Callable[[str], None]:
     return lambda action: turns.labels(action).inc()
 
 
-def _refresh(models: ModelSlot[IntentModel], live: Live) -> None:
+def _call_counter(app: FastAPI) -> Callable[[str, str], None]:
+    calls = Counter(
+        "trefoil_customer_service_calls",
+        "Questions to the company's webhooks, by call and how they ended.",
+        ("call", "outcome"),
+        registry=app.state.metrics.registry,
+    )
+    return lambda call, outcome: calls.labels(call, outcome).inc()
+
+
+def _refresh(models: ModelSlot[IntentModel], live: Live, taught: Taught) -> None:
     models.refresh()
+    taught.refresh(model_of(models))
     live.refresh(searcher_of(models))
 
 
-async def _keep_up(
-    models: ModelSlot[IntentModel], live: Live, seconds: float, stopped: Callable[[], bool]
-) -> None:
-    """Look for newer models, answers and articles that other processes brought in."""
+async def _keep_up(parts: _Parts, seconds: float, stopped: Callable[[], bool]) -> None:
+    """Look for newer models, examples, answers and articles that other processes brought in."""
+    models, live = parts.models, parts.live
     while True:
         try:
-            await asyncio.to_thread(_refresh, models, live)
+            await asyncio.to_thread(_refresh, models, live, parts.taught)
             await asyncio.to_thread(live.catch_up, searcher_of(models), stopped)
         except Exception as error:
             # Whatever it is (the database is away, say), what is in memory goes on answering, and

@@ -18,8 +18,11 @@ from services.commands import (
     service_group,
     train_options,
 )
+from services.customer_service.desk_cli import agents
 from services.customer_service.learning_cli import COMMANDS as LEARNING
 from services.customer_service.promise_cli import promise
+from services.customer_service.teach_cli import COMMANDS as TEACHING
+from services.customer_service.testing_cli import COMMANDS as TESTING
 from services.tuning import Tuning, tuning_options
 
 group = service_group(
@@ -32,7 +35,7 @@ group = service_group(
     worker="services.customer_service.worker:run",
     publishable=True,
 )
-for command in (*LEARNING, promise):
+for command in (*LEARNING, *TEACHING, *TESTING, promise, agents):
     group.add_command(command)
 
 
@@ -57,6 +60,11 @@ for command in (*LEARNING, promise):
     show_default=True,
     help="Share of questions that no intent answers, in your traffic.",
 )
+@click.option(
+    "--search-model",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="What `trefoil tune pairs` wrote: articles are then searched with its encoder.",
+)
 @keep_personal_data_option
 @tuning_options
 def train_command(
@@ -67,6 +75,7 @@ def train_command(
     seed: int,
     risk: float,
     oos_share: float,
+    search_model: Path | None,
     keep_personal_data: bool,
     tuning: Tuning,
 ) -> None:
@@ -80,6 +89,7 @@ def train_command(
         seed=seed,
         risk=risk,
         oos_share=oos_share,
+        search_model=search_model,
         keep_personal_data=keep_personal_data,
         tuning=tuning.arguments(preset),
         progress=progress(),

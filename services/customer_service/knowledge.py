@@ -7,7 +7,7 @@ new one (live.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -76,6 +76,10 @@ class Knowledge:
         if vectors is not None:
             self._dense = _dense_index(passages, vectors)
         self.needed = self._measure(passages, vectors)
+
+    def weigh(self, words: Iterable[str]) -> Mapping[str, float]:
+        """Words with their weights: how rare each is among the passages."""
+        return self._weights.weigh(words)
 
     def search(self, question: str, embedding: FloatArray | None) -> Found:
         """The passages for a question; `embedding` (width,) of the encoder that made the vectors,

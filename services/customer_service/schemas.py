@@ -57,12 +57,21 @@ class SourceOut(BaseModel):
     quote: str
 
 
+class PartOut(BaseModel):
+    """One of several questions in a message: `text` in the customer's words."""
+
+    text: str
+    action: Literal["answer", "retrieve", "ask_slot", "call", "handoff", "abstain"]
+    intent: str | None
+
+
 class ChatResponse(BaseModel):
-    """`intent` is the best guess whatever the action; `confidence` its calibrated probability."""
+    """`intent` is the best guess whatever the action; `confidence` its calibrated probability;
+    `parts`: empty unless several questions were answered each."""
 
     conversation_id: str
     message_id: str
-    action: Literal["answer", "clarify", "retrieve", "ask_slot", "handoff", "abstain"]
+    action: Literal["answer", "clarify", "retrieve", "ask_slot", "call", "handoff", "abstain"]
     text: str
     intent: str | None
     confidence: float
@@ -70,6 +79,7 @@ class ChatResponse(BaseModel):
     buttons: list[Button]
     sources: list[SourceOut]
     slots: dict[str, str]
+    parts: list[PartOut] = Field(default_factory=list)
     model_version: str
 
 
@@ -80,15 +90,29 @@ class TurnOut(BaseModel):
     reply: ChatResponse
 
 
+class MessageOut(BaseModel):
+    """What a person of the company said in a conversation."""
+
+    conversation_id: str
+    message_id: str
+    role: Literal["agent"]
+    name: str
+    text: str
+    created_at: datetime
+
+
 class ConversationOut(BaseModel):
-    """`next_cursor` goes into ?cursor= for the next page; null on the last one."""
+    """`next_cursor` goes into ?cursor= for the next page; null on the last one. `poll_cursor` goes
+    there to ask later for what has come since."""
 
     conversation_id: str
     channel: str
     locale: str
     created_at: datetime
     turns: list[TurnOut]
+    messages: list[MessageOut]
     next_cursor: str | None
+    poll_cursor: str
 
 
 class ArticleIn(Request):
@@ -135,7 +159,8 @@ class CaseIn(Request):
 
 
 class IntentIn(Request):
-    """Texts are lists of variants by language; their bounds are checked in answers.py."""
+    """Texts are lists of variants by language. What they, a form ({slots, confirm}) and a call
+    ({name, url, slots, reply, timeout, cases}) may hold is checked in answers_reading.py."""
 
     description: dict[str, str] = Field(default_factory=dict)
     answers: Texts = Field(default_factory=dict)
@@ -143,10 +168,13 @@ class IntentIn(Request):
     quick_replies: dict[str, list[str | QuickReplyIn]] = Field(default_factory=dict)
     handoff: bool = False
     cases: list[CaseIn] = Field(default_factory=list)
+    form: dict[str, Any] | None = None
+    call: dict[str, Any] | None = None
 
 
 class IntentOut(BaseModel):
-    """`trained`: whether the live model knows the intent; else only its button reaches it."""
+    """`trained`: whether the live model knows the intent; `taught`: how many examples speak for it.
+    Without either only its button reaches it."""
 
     name: str
     description: dict[str, str]
@@ -155,7 +183,10 @@ class IntentOut(BaseModel):
     quick_replies: dict[str, list[str | QuickReplyIn]]
     handoff: bool
     cases: list[CaseIn]
+    form: dict[str, Any] | None = None
+    call: dict[str, Any] | None = None
     trained: bool
+    taught: int
 
 
 class FeedbackIn(Request):
@@ -169,7 +200,7 @@ class FeedbackIn(Request):
 
 
 class FeedbackOut(BaseModel):
-    """`state` is "quarantine" until somebody has looked at it; intent and action are those of the
+    """`state` is "quarantine", "accepted" or "rejected"; intent and action are those of the
     answer it is about."""
 
     conversation_id: str
@@ -184,10 +215,16 @@ class FeedbackOut(BaseModel):
     action: str
 
 
+class FeedbackEntry(FeedbackOut):
+    """`id` names it for who decides on it."""
+
+    id: int
+
+
 class FeedbackPage(BaseModel):
     """`next_cursor` goes into ?cursor= for the next page; null on the last one."""
 
-    feedback: list[FeedbackOut]
+    feedback: list[FeedbackEntry]
     next_cursor: str | None
 
 

@@ -8,9 +8,9 @@ answer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row, delete, exists, select
 from sqlalchemy.exc import IntegrityError
@@ -18,8 +18,13 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.db.statements import insert_or_ignore, rows_changed
 from core.errors import NotFound
+from services.customer_service.channels import channel_of
 from services.customer_service.domain import Action
-from services.customer_service.tables import conversations, turns
+from services.customer_service.handoff import UNSURE, Handoff, enter, mark_told, open_handoff
+from services.customer_service.tables import conversations, outbox, turns
+
+# Turns that a new message is read with: its question may lie behind thanks and other follow-ups.
+RECENT: Final = 8
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,18 @@ class Turn:
     created_at: datetime
     needed_slots: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    # The form that the answer left open, as `OpenForm.as_mapping` has it.
+    form: Mapping[str, Any] | None = None
+    # Why it is handed over, where it is; and the hand-over whose customer hears with this answer
+    # that somebody reads along.
+    reason: str = UNSURE
+    tells: Handoff | None = None
 
 
 @dataclass(frozen=True)
 class Conversation:
     """A conversation with some of its turns, oldest first; `next_cursor` is where the next page
-    begins, None where there is none."""
+    begins, None where there is none; `last_number` that of the last turn here, or before."""
 
     conversation_id: str
     channel: str
@@ -49,15 +60,22 @@ class Conversation:
     created_at: datetime
     turns: tuple[Turn, ...]
     next_cursor: int | None
+    last_number: int
 
 
 @dataclass(frozen=True)
 class Before:
-    """`answer`: what this very message was answered already; `last`: the latest turn. None where
-    there is none."""
+    """`answer`: what this very message was answered already, None where it was not; `recent`: the
+    latest turns, newest first; `handoff`: the one that is not resolved, as it is written down."""
 
     answer: dict[str, Any] | None = None
-    last: Turn | None = None
+    recent: tuple[Turn, ...] = ()
+    handoff: Handoff | None = None
+
+    @property
+    def last(self) -> Turn | None:
+        """The latest turn; None where there is none."""
+        return self.recent[0] if self.recent else None
 
 
 class ConversationStore:
@@ -73,12 +91,13 @@ class ConversationStore:
             select(turns)
             .where(turns.c.conversation_id == conversation_id)
             .order_by(turns.c.id.desc())
-            .limit(1)
+            .limit(RECENT)
         )
         with self._readers() as session:
             answer = _reply(session, conversation_id, message_id)
-            row = session.execute(latest).one_or_none()
-        return Before(answer, None if row is None else _turn(row))
+            rows = session.execute(latest).all()
+            handoff = open_handoff(session, conversation_id) if rows else None
+        return Before(answer, tuple(_turn(row) for row in rows), handoff)
 
     def add(self, turn: Turn, channel: str) -> dict[str, Any]:
         """Store the turn and give the answer to send: the turn's own, or the one that was stored
@@ -98,7 +117,10 @@ class ConversationStore:
                 "created_at": turn.created_at,
             }
             insert_or_ignore(session, conversations, head)
+            if turn.tells is not None and not mark_told(session, turn.tells):
+                turn = replace(turn, reply={**turn.reply, "text": ""})
             if insert_or_ignore(session, turns, _values(turn)):
+                _hand_over(session, turn)
                 return dict(turn.reply)
             stored = _reply(session, turn.conversation_id, turn.message_id)
             assert stored is not None, "the row that kept ours out is there"
@@ -126,7 +148,19 @@ class ConversationStore:
             created_at=head.created_at,
             turns=tuple(_turn(row) for row in page),
             next_cursor=int(page[-1].id) if len(rows) > limit else None,
+            last_number=int(page[-1].id) if page else cursor,
         )
+
+    def delete(self, conversation_id: str) -> None:
+        """Erase a conversation with all that hangs on it: turns, what was said of them, hand-overs,
+        agents' messages, and what waits to be sent to a help desk. NotFound."""
+        mine = conversations.c.conversation_id == conversation_id
+        # Letters of a Chatwoot's conversation carry its id and a number behind it.
+        letters = outbox.c.idempotency_key.startswith(f"{conversation_id}:", autoescape=True)
+        with self._sessions.begin() as session:
+            session.execute(delete(outbox).where(letters))
+            if not rows_changed(session, delete(conversations).where(mine)):
+                raise NotFound("there is no conversation of this id")
 
     def messages_since(self, since: datetime, at_most: int = 20_000) -> list[str]:
         """What customers wrote since then, the newest `at_most`; pressed buttons are left out."""
@@ -161,6 +195,18 @@ class ConversationStore:
             return rows_changed(session, delete(conversations).where(key.in_(found), ~heard))
 
 
+def _hand_over(session: Session, turn: Turn) -> None:
+    """Into the queue with a turn that a person is needed for; a Chatwoot has a queue of its own."""
+    if turn.action == "handoff" and channel_of(turn.conversation_id) != "chatwoot":
+        enter(
+            session,
+            turn.conversation_id,
+            reason=turn.reason,
+            language=turn.locale,
+            now=turn.created_at,
+        )
+
+
 def _reply(session: Session, conversation_id: str, message_id: str) -> dict[str, Any] | None:
     query = select(turns.c.reply).where(
         turns.c.conversation_id == conversation_id, turns.c.message_id == message_id
@@ -180,6 +226,7 @@ def _values(turn: Turn) -> dict[str, Any]:
         "locale": turn.locale,
         "reply": dict(turn.reply),
         "needed_slots": list(turn.needed_slots),
+        "form": None if turn.form is None else dict(turn.form),
         "created_at": turn.created_at,
     }
 
@@ -197,4 +244,5 @@ def _turn(row: Row[Any]) -> Turn:
         needed_slots=tuple(row.needed_slots),
         # `metadata` is an attribute of every row already, so by its name.
         metadata=row._mapping["metadata"],
+        form=row.form,
     )

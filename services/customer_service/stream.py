@@ -7,7 +7,8 @@ As server-sent events, to `POST /v1/chat` with `Accept: text/event-stream`:
     event: error    data: problem details; the status says the same
 
 or over a WebSocket, where each message is {"event": …, "data": …}. An answer is stored before its
-first piece leaves: whoever loses the rest sends the message again and gets the same one.
+first piece leaves: whoever loses the rest sends the message again and gets the same one. What a
+person of the company says comes there by itself, as the event `message`.
 """
 
 from __future__ import annotations
@@ -28,11 +29,19 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from core.errors import Forbidden, InvalidInput, Overloaded, TooLarge, Unauthorized
+from core.errors import (
+    Forbidden,
+    InvalidInput,
+    Overloaded,
+    TooLarge,
+    TrefoilError,
+    Unauthorized,
+)
 from core.web.auth import SUBPROTOCOL, Authenticator, Caller
 from core.web.errors import Problem, describe, log_failure, problem_details, readable
 from core.web.json_check import check_json
 from core.web.limits import RateLimiter
+from services.customer_service.following import Following
 from services.customer_service.schemas import ChatRequest, ChatResponse
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -144,20 +153,25 @@ class OpenSockets:
 
 @dataclass(frozen=True)
 class SocketRules:
-    """What holds for every message of a socket."""
+    """What holds for every message of a socket. `look_seconds`: between two looks for what agents
+    said."""
 
     authenticator: Authenticator
     limiter: RateLimiter
     max_bytes: int
     idle_seconds: float
+    look_seconds: float
 
 
-async def converse(socket: WebSocket, rules: SocketRules, answer: Answer) -> None:
-    """Answer the messages of one socket, one after the other, until it is closed."""
+async def converse(
+    socket: WebSocket, rules: SocketRules, answer: Answer, following: Following
+) -> None:
+    """Answer the messages of one socket, one after the other, until it is closed; in between, pass
+    on what agents say."""
     offered = socket.scope.get("subprotocols", [])
     await socket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
     try:
-        while (text := await _next(socket, rules)) is not None:
+        while (text := await _next(socket, rules, following)) is not None:
             if (code := await _exchange(socket, rules, text, answer)) is not None:
                 await socket.close(code)
                 return
@@ -165,20 +179,47 @@ async def converse(socket: WebSocket, rules: SocketRules, answer: Answer) -> Non
         return  # whoever has gone may ask again: what was answered is stored
 
 
-async def _next(socket: WebSocket, rules: SocketRules) -> str | None:
+async def _next(socket: WebSocket, rules: SocketRules, following: Following) -> str | None:
     """The next message; None where there is none, and then the socket is closed."""
+    loop = asyncio.get_running_loop()
+    receiving = asyncio.ensure_future(socket.receive())
     try:
-        async with asyncio.timeout(rules.idle_seconds):
-            received = await socket.receive()
-    except TimeoutError:
-        await socket.close(_IDLE, "nothing was said for a while")
-        return None
+        until = loop.time() + rules.idle_seconds
+        while not receiving.done():
+            left = until - loop.time()
+            if left <= 0:
+                await socket.close(_IDLE, "nothing was said for a while")
+                return None
+            await asyncio.wait({receiving}, timeout=min(left, rules.look_seconds))
+            if not receiving.done() and await _pass_on(socket, rules, following):
+                until = loop.time() + rules.idle_seconds
+        received = receiving.result()
+    finally:
+        receiving.cancel()
     if received["type"] == "websocket.disconnect":
         return None
     text = received.get("text")
     if text is None:
         await socket.close(_NOT_TEXT, "expected JSON in text messages")
     return text
+
+
+async def _pass_on(socket: WebSocket, rules: SocketRules, following: Following) -> bool:
+    """Send what agents have said; whether there was anything."""
+    try:
+        news = await following.news()
+        if news:
+            await rules.authenticator.identify(socket.headers, socket.scope)
+    except (Unauthorized, Forbidden) as error:
+        await _send(socket, "error", problem_details(describe(error)))
+        await socket.close(_NOT_ALLOWED)
+        raise WebSocketDisconnect(_NOT_ALLOWED) from error
+    except TrefoilError as error:
+        log_failure(error, describe(error))  # the database is away: the next look may find it
+        return False
+    for message in news:
+        await _send(socket, "message", message)
+    return bool(news)
 
 
 async def _exchange(socket: WebSocket, rules: SocketRules, text: str, answer: Answer) -> int | None:

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from core.db.tables import api_keys_table, leases_table, outbox_table
@@ -60,6 +61,9 @@ intents = Table(
     Column("handoff", Boolean, nullable=False),
     # [{when: {channel, slots}, answers, …}]
     Column("cases", JSON, nullable=False, server_default="[]"),
+    # {slots: [{slot, ask, validate, invalid}], confirm} and {name, url, slots, reply, …}
+    Column("form", JSON(none_as_null=True)),
+    Column("call", JSON(none_as_null=True)),
     Column("updated_at", UtcDateTime, nullable=False),
 )
 
@@ -71,6 +75,9 @@ slots = Table(
     Column("ask", JSON, nullable=False),
     # {what is found: the value it stands for}
     Column("synonyms", JSON, nullable=False, server_default="{}"),
+    Column("kind", String(20), nullable=False, server_default="pattern"),
+    # What else its kind knows: {values, currency, past}
+    Column("options", JSON, nullable=False, server_default="{}"),
     Column("updated_at", UtcDateTime, nullable=False),
 )
 
@@ -128,6 +135,8 @@ turns = Table(
     Column("reply", JSON, nullable=False),
     # Slots that the answer had a place for: a bare value sent next belongs to them.
     Column("needed_slots", JSON, nullable=False),
+    # The form that the answer left open (forms.OpenForm).
+    Column("form", JSON(none_as_null=True)),
     Column("created_at", UtcDateTime, nullable=False),
     UniqueConstraint("conversation_id", "message_id", name="uq_turns_conversation_message"),
     Index("ix_turns_conversation_id_id", "conversation_id", "id"),
@@ -163,4 +172,168 @@ secrets = Table(
     metadata,
     Column("name", String(50), primary_key=True),
     Column("value", String(200), nullable=False),
+)
+
+# --- the desk: people who take over (accounts.py, handoff.py) ------------------------------------
+
+agents = Table(
+    "agents",
+    metadata,
+    # What they log in with: a name or an e-mail address, in small letters.
+    Column("name", String(200), primary_key=True),
+    # What customers see of it.
+    Column("shown_as", String(100), nullable=False),
+    # agent or admin
+    Column("role", String(10), nullable=False),
+    Column("language", String(10), nullable=False),
+    Column("password_hash", String(300), nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+agent_sessions = Table(
+    "agent_sessions",
+    metadata,
+    # SHA-256 of the token in the cookie.
+    Column("token_hash", String(64), primary_key=True),
+    Column("agent", String(200), ForeignKey("agents.name", ondelete="CASCADE"), nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    # At the latest; a session without use ends before.
+    Column("expires_at", UtcDateTime, nullable=False),
+    Index("ix_agent_sessions_agent", "agent"),
+)
+
+_OPEN = text("state <> 'resolved'")
+
+handoffs = Table(
+    "handoffs",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    Column(
+        "conversation_id",
+        String(200),
+        ForeignKey("conversations.conversation_id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    # waiting, taken or resolved
+    Column("state", String(10), nullable=False),
+    Column("reason", String(20), nullable=False),
+    Column("language", String(10), nullable=False),
+    # Since when the customer waits; giving it back keeps their place.
+    Column("since", UtcDateTime, nullable=False),
+    # Who has it, and when they last did something in it.
+    Column("agent", String(200)),
+    Column("agent_at", UtcDateTime),
+    # Whether the customer heard that a person reads along.
+    Column("told", Boolean, nullable=False),
+    Column("resolved_at", UtcDateTime),
+    # One that is not resolved, at most, for each conversation.
+    Index(
+        "uq_handoffs_open",
+        "conversation_id",
+        unique=True,
+        sqlite_where=_OPEN,
+        postgresql_where=_OPEN,
+    ),
+    Index("ix_handoffs_conversation_id", "conversation_id"),
+    Index("ix_handoffs_state_id", "state", "id"),
+)
+
+agent_messages = Table(
+    "agent_messages",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    Column(
+        "conversation_id",
+        String(200),
+        ForeignKey("conversations.conversation_id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("message_id", String(200), nullable=False),
+    Column("agent", String(200), nullable=False),
+    Column("shown_as", String(100), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint(
+        "conversation_id", "message_id", name="uq_agent_messages_conversation_message"
+    ),
+    Index("ix_agent_messages_conversation_id_id", "conversation_id", "id"),
+)
+
+canned_answers = Table(
+    "canned_answers",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    # {language: text}
+    Column("texts", JSON, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+# One row, as PUT /v1/admin/hours took it.
+business_hours = Table(
+    "business_hours",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("document", JSON, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+# --- teaching -----------------------------------------------------------------------------------
+
+# What a team taught between two trainings; row 2 of `content_version` counts the changes.
+examples = Table(
+    "examples",
+    metadata,
+    # SHA-256 of what a reader would call the same text
+    Column("key", String(64), primary_key=True),
+    # redacted
+    Column("text", Text, nullable=False),
+    Column("intent", String(100), nullable=False),
+    # taught, feedback or desk
+    Column("origin", String(10), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("ix_examples_intent", "intent"),
+)
+
+# What a new model must not get worse at.
+regression_tests = Table(
+    "regression_tests",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("text", Text, nullable=False),
+    # one of the two: whose answer is given, or what is done
+    Column("intent", String(100)),
+    Column("action", String(20)),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+# Retrained models, and how they fared.
+candidates = Table(
+    "candidates",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    # the artefact's folder beside the registry's versions
+    Column("folder", String(100), nullable=False),
+    # of the model; null where the training failed
+    Column("version", String(12)),
+    # promoted, kept, failed, or dropped: its folder made room for a later one
+    Column("state", String(10), nullable=False),
+    # how many rows it was trained on beyond the team's own
+    Column("examples", Integer, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    # {passed, reasons, against: version, tests}
+    Column("verdict", JSON, nullable=False),
+    # what would change, texts redacted
+    Column("replay", JSON, nullable=False),
+    # when the examples were read
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+# Tokens that a language model used on a day (UTC), or that are set aside for it.
+generation_days = Table(
+    "generation_days",
+    metadata,
+    # ISO 8601
+    Column("day", String(10), primary_key=True),
+    Column("tokens", BigInteger, nullable=False),
 )

@@ -1,10 +1,12 @@
 """Which work is done beside the answers? A process of its own, never inside the web process.
 
-Two or three things, each by one worker at a time (a lease):
+A few things, each by one worker at a time (a lease):
 
     passages   what the live model's search encoder has not read yet gets its vectors: after
                articles came in, or when a model with another search encoder went live
     retention  conversations that have been silent for `retention_days` are deleted
+    retrain    where the team's training data are named: enough new examples become a new model
+               (retrain.py), in a process of its own that ends with this one
     chatwoot   where one is set up: calls to it that failed are made again
 """
 
@@ -27,6 +29,7 @@ from services.customer_service.admin import searcher_of
 from services.customer_service.channels.chatwoot import Courier
 from services.customer_service.content import ContentStore
 from services.customer_service.live import portions_of, read_texts, unread_texts
+from services.customer_service.retrain import Retrainer
 from services.customer_service.settings import Settings
 from services.customer_service.store import ConversationStore
 from services.customer_service.tables import MIGRATIONS, leases
@@ -37,6 +40,7 @@ _CONVERSATIONS = 200
 # What is kept for days need not be looked at more often than once an hour.
 _RETENTION_SECONDS = 3600.0
 _LETTER_SECONDS = 10.0
+_RETRAIN_SECONDS = 10.0
 
 
 class Worker:
@@ -116,10 +120,14 @@ def run(
             Tick("passages", worker.read_passages, settings.worker_seconds),
             Tick("retention", worker.delete_silent, _RETENTION_SECONDS),
         ]
+        if settings.training_data:
+            retrainer = Retrainer(settings, sessions, readers, owner=owner, now=now, stop=stop)
+            ticks.append(Tick("retrain", retrainer.retrain, _RETRAIN_SECONDS))
         if courier is not None:
             ticks.append(Tick("chatwoot", worker.send_letters, _LETTER_SECONDS))
         try:
-            run_ticks(ticks, stop, owner=owner)
+            # A training takes its thread for as long as it runs.
+            run_ticks(ticks, stop, owner=owner, threads=2)
         finally:
             if courier is not None:
                 courier.stop()

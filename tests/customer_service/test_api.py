@@ -34,6 +34,7 @@ KEYS = {
     "alternatives",
     "buttons",
     "sources",
+    "parts",
     "slots",
     "model_version",
 }

@@ -24,6 +24,10 @@ _TRAIN = ("--output", "--preset", "--base-model", "--seed")
 CONTRACT: dict[str, tuple[str, ...]] = {
     "demo": (),
     "customer-service train": ("--data", *_TRAIN, "--risk"),
+    "customer-service retrain": ("--if-due",),
+    "customer-service agents add": ("--role", "--language", "--shown-as"),
+    "customer-service shell": ("--model", "--locale", "--scratch"),
+    "customer-service test": ("--tests", "--output", "--model", "--data"),
     "customer-service evaluate": ("--model", "--data", "--json"),
     "customer-service predict": ("--model", "--input", "--output"),
     "finance-sentiment train": ("--data", *_TRAIN),
