@@ -61,7 +61,7 @@ def sample_services(data: Path) -> list[Service]:
             "finance-sentiment",
             "finance_sentiment",
             load("services.finance_sentiment.settings:Settings")(),
-            # Five epochs, the default, are a little better and take too long for a first run.
+            # The default, up to eight epochs, is a little better and takes too long for a first run.
             ("--data", str(news / "train.csv"), "--epochs", "2"),
             (),
         ),

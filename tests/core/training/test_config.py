@@ -128,5 +128,5 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 
 def test_many_rows_get_fewer_epochs_unless_a_number_is_given() -> None:
-    assert [FineTuneConfig().passes(rows) for rows in (0, 4_999, 5_000)] == [5, 5, 3]
+    assert [FineTuneConfig().passes(n) for n in (0, 3_000, 5_400, 9_000, 90_000)] == [8, 8, 5, 3, 3]
     assert FineTuneConfig(epochs=7).passes(50_000) == 7
