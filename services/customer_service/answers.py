@@ -21,6 +21,7 @@ from services.customer_service.slots import (
     Moment,
     Span,
     email_spans,
+    learned_spans,
     meant,
     pattern_spans,
 )
@@ -29,7 +30,7 @@ PLACEHOLDER: Final = re.compile(r"\{([A-Za-z]\w*)\}")
 _MAX_VALUE: Final = 200
 
 Texts = Mapping[str, tuple[str, ...]]
-Kind = Literal["pattern", "lookup", "email", "date", "amount", "text"]
+Kind = Literal["pattern", "lookup", "learned", "email", "date", "amount", "text"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 
@@ -37,11 +38,11 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 class Slot:
     """A value that a message may hold; `ask`: how to ask for it, a language.
 
-    `kind` says how it is found: by `pattern`, by a list (`lookup`: `values` as they are), as an
-    e-mail address, date or amount; `text` is the whole message that answers its question, and is
-    never found. `synonyms`: what is found, case-folded and with single spaces → the value that it
-    stands for. `currency`: of an amount that names none, a code of ISO 4217. `past`: a date
-    without a year lies behind us.
+    `kind` says how it is found: by `pattern`, by a list (`lookup`: `values` as they are), by the
+    model's tagger (`learned`), as an e-mail address, date or amount; `text` is the whole message
+    that answers its question, and is never found. `synonyms`: what is found, case-folded and with
+    single spaces → the value that it stands for. `currency`: of an amount that names none, a code
+    of ISO 4217. `past`: a date without a year lies behind us.
     """
 
     name: str
@@ -68,17 +69,20 @@ class Slot:
         """All values in the text, in order."""
         match self.kind:
             case "pattern":
-                return pattern_spans(text, self.pattern, self.synonyms, _MAX_VALUE)
+                found = pattern_spans(text, self.pattern, self.synonyms, _MAX_VALUE)
             case "lookup":
-                return self._lookup.spans(text)
+                found = self._lookup.spans(text)
+            case "learned":
+                found = learned_spans(moment, self.name, self.synonyms)
             case "email":
-                return email_spans(text)
+                found = email_spans(text)
             case "date":
-                return date_spans(text, moment, past=self.past)
+                found = date_spans(text, moment, past=self.past)
             case "amount":
-                return amount_spans(text, self.currency)
+                found = amount_spans(text, self.currency)
             case "text":
-                return []
+                found = []
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +186,11 @@ class AnswerBook:
     def free_slots(self) -> Set[str]:
         """The slots whose value is a whole message."""
         return {slot.name for slot in self.slots.values() if slot.kind == "text"}
+
+    @property
+    def learned_slots(self) -> Set[str]:
+        """The slots that a model's tagger finds."""
+        return {slot.name for slot in self.slots.values() if slot.kind == "learned"}
 
     def find_slots(self, text: str, moment: Moment | None = None) -> dict[str, str]:
         """The slot values that a message holds."""

@@ -82,6 +82,7 @@ def _kind(said: Any, where: str) -> Kind:
 _KEYS_OF_KIND: Final[Mapping[str, tuple[str, ...]]] = {
     "pattern": ("pattern", "synonyms"),
     "lookup": ("values", "synonyms"),
+    "learned": ("synonyms",),
     "email": (),
     "date": ("past",),
     "amount": ("currency",),

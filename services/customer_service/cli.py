@@ -65,6 +65,11 @@ for command in (*LEARNING, *TEACHING, *TESTING, promise, agents):
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="What `trefoil tune pairs` wrote: articles are then searched with its encoder.",
 )
+@click.option(
+    "--tagger",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="What `trefoil tune tokens` wrote: it finds the values of slots of kind `learned`.",
+)
 @keep_personal_data_option
 @tuning_options
 def train_command(
@@ -76,6 +81,7 @@ def train_command(
     risk: float,
     oos_share: float,
     search_model: Path | None,
+    tagger: Path | None,
     keep_personal_data: bool,
     tuning: Tuning,
 ) -> None:
@@ -90,6 +96,7 @@ def train_command(
         risk=risk,
         oos_share=oos_share,
         search_model=search_model,
+        tagger=tagger,
         keep_personal_data=keep_personal_data,
         tuning=tuning.arguments(preset),
         progress=progress(),

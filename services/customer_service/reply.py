@@ -155,7 +155,7 @@ class Replier:
         """
         text = self._checked(message.text)
         model, copy = self._models.current(), self._live.current()
-        before, situation = await run_sync(self._look_back, message, text, copy.book)
+        before, situation = await run_sync(self._look_back, message, text, copy.book, model)
         if before.answer is not None:
             return before.answer
         pressed, wording = named_intent(text, copy.book), None
@@ -199,7 +199,7 @@ class Replier:
         return text
 
     def _look_back(
-        self, message: Message, text: str, book: AnswerBook
+        self, message: Message, text: str, book: AnswerBook, model: IntentModel
     ) -> tuple[Before, _Situation]:
         before = Before()
         if message.conversation_id is not None:
@@ -207,7 +207,8 @@ class Replier:
         turns = session(before.recent, self._now(), self._session_hours)
         last = turns[0] if turns else None
         today = self._now().astimezone(self._zone).date()
-        moment = Moment(today, message.locale or self._language(None, text, last))
+        learned = model.tagged(text, book.learned_slots)
+        moment = Moment(today, message.locale or self._language(None, text, last), learned)
         found = book.find_slots(text, moment)
         rest = book.without_values(text, moment) if found else text
         known = {} if last is None else dict(last.reply.get("slots", {}))
@@ -266,8 +267,7 @@ class Replier:
         assert joined is not None and understood is not None, "there is something joined"
         embedding = await self._embedding(understood, copy, joined.text)
         found = await run_sync(copy.knowledge.search, joined.text, embedding)
-        language = situation.voice.language
-        return decide_together(joined, found, copy.book, language, situation.turns)
+        return decide_together(joined, found, copy.book, situation.voice.language, situation.turns)
 
     async def _in_parts(
         self, situation: _Situation, heard: InContext, copy: Copy

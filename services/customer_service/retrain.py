@@ -27,6 +27,7 @@ from core.data.readers import read_intents
 from core.errors import PromotionRefused, TrefoilError
 from core.files import written_whole
 from core.schedule import Exclusive
+from services.customer_service.beside import taken_from
 from services.customer_service.candidates import FOLDER, CandidateStore, RegressionTests
 from services.customer_service.content import ContentStore
 from services.customer_service.examples import Example, ExampleStore, key_of
@@ -68,7 +69,8 @@ class _Task:
         """Write what the command reads; the command."""
         data = self.folder / "train.csv"
         write_rows(data, merged(base_rows(training_data), self.examples))
-        return training_arguments(self.manifest, data, self.model, self.folder / "tuning.json")
+        said = training_arguments(self.manifest, data, self.model, self.folder / "tuning.json")
+        return said + taken_from(self.live.path, self.manifest.settings)
 
 
 class Retrainer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final
 
@@ -25,11 +25,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When and where a message is read: "tomorrow" and 12/11/2026 depend on it. `locale`: a tag
-    such as "en", "en-GB", "zh"."""
+    """When, where and by whom a message is read: "tomorrow" and 12/11/2026 depend on it. `locale`:
+    a tag such as "en", "en-GB", "zh"; `learned`: what the live model's tagger finds, by slot."""
 
     today: date
     locale: str = ""
+    learned: Mapping[str, Sequence[Span]] = field(default_factory=dict)
 
     @property
     def month_first(self) -> bool:
@@ -78,6 +79,12 @@ def pattern_spans(text: str, pattern: str, synonyms: Mapping[str, str], longest:
         for m in re.finditer(pattern, text)
         if m.group()
     ]
+
+
+def learned_spans(moment: Moment | None, slot: str, synonyms: Mapping[str, str]) -> list[Span]:
+    """What the tagger found for a slot; a synonym becomes what it stands for."""
+    found = () if moment is None else moment.learned.get(slot, ())
+    return [replace(s, value=synonyms.get(synonym_key(s.value), s.value)) for s in found]
 
 
 def email_spans(text: str) -> list[Span]:

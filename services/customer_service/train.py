@@ -9,7 +9,6 @@ in-scope rows   train the intent classifier; held out in turn, they show how oft
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.artifacts import Manifest, now_iso, verify, write_artifact
+from core.artifacts import Manifest, now_iso, write_artifact
 from core.data.readers import check_labels, read_intents
 from core.data.records import OUT_OF_SCOPE, LabeledText
 from core.errors import DataError, InvalidInput
 from core.inference.classifier import TextClassifier, save_reference
-from core.inference.encoder import UNKNOWN_LIMIT, Encoded, EncoderConfig, TextEncoder
-from core.inference.export import export_base_encoder
+from core.inference.encoder import UNKNOWN_LIMIT, Encoded, TextEncoder
 from core.inference.neighbours import MAX_REFERENCE
 from core.inference.open_set import OpenSet
 from core.models import BUNDLED
@@ -33,6 +31,7 @@ from core.progress import SILENT, Progress
 from core.text import for_model, normalize
 from core.training.classifier import Preset, TrainedClassifier, train_classifier
 from services.customer_service import nearness
+from services.customer_service.beside import TUNED, add_models
 from services.customer_service.promise import save_rows
 from services.customer_service.risk import (
     DEFAULT_OOS_SHARE,
@@ -53,9 +52,6 @@ from services.customer_service.understanding import (
     signals_of,
 )
 
-# What `core.training.biencoder` writes; naming it there would import torch for `--help`.
-_BI_ENCODER = "bi_encoder"
-
 
 def train(
     data: Path,
@@ -69,6 +65,7 @@ def train(
     keep_personal_data: bool = False,
     tuning: Mapping[str, Any] | None = None,
     search_model: Path | None = None,
+    tagger: Path | None = None,
     threads: int = 2,
     progress: Progress = SILENT,
 ) -> Manifest:
@@ -76,6 +73,8 @@ def train(
 
     `tuning`: `config`, `options` and `extra` of `train_classifier`, each with a default.
     `search_model`: what `trefoil tune pairs` wrote; articles are searched with its encoder.
+    `tagger`: what `trefoil tune tokens` wrote; it finds the values of slots of kind `learned`.
+    Each may be an earlier model of this service too, whose own is taken over.
 
     Texts are redacted first, unless `keep_personal_data`.
 
@@ -96,16 +95,13 @@ def train(
             progress=progress,
             **(tuning or {}),
         )
-        if search_model is not None:
-            _take_search_encoder(draft.path, search_model)
-        elif preset == "accurate":
-            progress.say("exporting the untuned encoder for search")
-            _add_search_encoder(draft.path, base_model)
+        tuned = preset == "accurate"
+        add_models(draft.path, base_model, tuned=tuned, search_model=search_model, tagger=tagger)
         decision = _fit_decision(draft.path, trained, inside, outside, risk, oos_share, threads)
         progress.say("measuring from how near on a taught example may speak for a message")
         _save_nearness(draft.path, trained, inside, outside, seed, threads)
-        manifest = _manifest(trained, outside, decision, redacted=not keep_personal_data)
-        draft.manifest = manifest
+        said = {REDACTED: not keep_personal_data, TUNED: search_model is not None}
+        draft.manifest = manifest = _manifest(trained, outside, decision, said)
     return manifest
 
 
@@ -113,8 +109,7 @@ def _manifest(
     trained: TrainedClassifier,
     outside: Sequence[LabeledText],
     decision: FittedDecision,
-    *,
-    redacted: bool,
+    said: Mapping[str, Any],
 ) -> Manifest:
     return Manifest(
         kind=KIND,
@@ -126,21 +121,9 @@ def _manifest(
         settings={
             "classifier": trained.settings,
             "decision": decision.settings(),
-            REDACTED: redacted,
+            **said,
         },
     )
-
-
-def _take_search_encoder(folder: Path, search_model: Path) -> None:
-    verify(search_model, kind=_BI_ENCODER)
-    shutil.copytree(search_model / "encoder", folder / SEARCH_FOLDER)
-
-
-def _add_search_encoder(folder: Path, base_model: str) -> None:
-    """Beside a tuned encoder the untuned one, which is better at search; not the same twice."""
-    untuned = export_base_encoder(folder / SEARCH_FOLDER, base_model)
-    if untuned.encoder_id == EncoderConfig.load(folder / "encoder").encoder_id:
-        shutil.rmtree(folder / SEARCH_FOLDER)
 
 
 def read_training_rows(

@@ -6,7 +6,7 @@ for it, and the encoder that searches articles. Nothing here decides what to do;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from core.artifacts import Manifest, read_manifest, verified_beside
 from core.errors import ArtifactCorrupt
 from core.inference.classifier import Predictions, TextClassifier, load_reference
 from core.inference.encoder import Encoded, TextEncoder
+from core.inference.token_classifier import TokenClassifier
 from core.inference.tokenizer import Tokens
 from core.privacy import redact
 from core.text import for_model, normalize
@@ -24,15 +25,18 @@ from services.customer_service import nearness as nearness_file
 from services.customer_service.domain import Candidate, Reading
 from services.customer_service.nearness import Bar, Nearness
 from services.customer_service.rule import DecisionRule, Floats, Signals
+from services.customer_service.slots import Span
 
 KIND = "customer_service"
 HEAD = "intent"
 # The manifest's word on whether the training texts were redacted; older ones do not have it.
 REDACTED = "redacted"
 SEARCH_FOLDER = "search_encoder"
+TAGGER_FOLDER = "tagger"
 OUT_OF_SCOPE_FILE = "out_of_scope.safetensors"
 # The best intent, and the three alternatives that an answer names beside it.
 RANKED = 4
+_RATHER_RIGHT = 0.5
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -77,6 +81,7 @@ class IntentModel:
         self.nearness = nearness
         # From where on a taught example speaks for a message; None: only with the same words.
         self.example_bar = _bar_of(manifest, nearness)
+        self.tagger: TokenClassifier | None = None
         self._classes = {name: number for number, name in enumerate(self.intents)}
 
     @classmethod
@@ -105,7 +110,11 @@ class IntentModel:
         # A tuned encoder has learnt to tell intents apart and forgotten much of the rest: search
         # then has the untuned one beside it.
         searcher = TextEncoder.load(own, threads=threads) if own.is_dir() else classifier.encoder
-        return cls(manifest, classifier, rule, searcher, outside, nearness_file.load(folder))
+        near = nearness_file.load(folder)
+        model = cls(manifest, classifier, rule, searcher, outside, near)
+        if (folder / TAGGER_FOLDER).is_dir():
+            model.tagger = TokenClassifier.load(folder / TAGGER_FOLDER, threads=threads)
+        return model
 
     @property
     def intents(self) -> tuple[str, ...]:
@@ -115,6 +124,17 @@ class IntentModel:
     def class_of(self, intent: str) -> int | None:
         """Its number among the trained intents, None where it is none of them."""
         return self._classes.get(intent)
+
+    def tagged(self, text: str, slots: Set[str]) -> dict[str, list[Span]]:
+        """What the tagger finds for these slots in a normalised text, where it is rather right than
+        wrong; nothing without a tagger."""
+        found: dict[str, list[Span]] = {}
+        if self.tagger is not None and slots:
+            for span in self.tagger.predict([text])[0].spans:
+                if span.label in slots and span.confidence >= _RATHER_RIGHT:
+                    value = Span(span.start, span.end, span.text)
+                    found.setdefault(span.label, []).append(value)
+        return found
 
     def as_read(self, text: str) -> str:
         """What an encoder of this model reads of a message or of an example."""

@@ -61,7 +61,7 @@ def sample_services(data: Path) -> list[Service]:
             "finance-sentiment",
             "finance_sentiment",
             load("services.finance_sentiment.settings:Settings")(),
-            # The default, up to eight epochs, is a little better and takes too long for a first run.
+            # More, as by default, are a little better and take too long for a first run.
             ("--data", str(news / "train.csv"), "--epochs", "2"),
             (),
         ),

@@ -275,8 +275,8 @@ def test_the_training_files_are_what_the_trainers_read(
     spans = {row.text: row.spans for row in read_tagged(tmp_path / "out/spans.jsonl")}
     assert spans["from Paris to NYC"] == (Span(5, 10, "city.from"), Span(14, 17, "city.to"))
     assert spans["hello"] == ()
-    assert report.next_steps[0].startswith("trefoil customer-service train --data ")
-    assert report.next_steps[1].startswith("trefoil tune tokens --data ")
+    assert report.next_steps[0].startswith("trefoil tune tokens --data ")
+    assert report.next_steps[1].endswith(" --output model --tagger tagger")
 
 
 def test_a_second_import_changes_nothing(

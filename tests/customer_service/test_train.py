@@ -140,10 +140,10 @@ def test_articles_are_searched_with_the_encoder_that_was_tuned_for_it(
     assert model.classifier.encoder.encoder_id != tuned.encoder_id
 
 
-def test_a_search_model_of_another_kind_is_refused(
+def test_a_model_without_a_search_encoder_gives_none(
     questions: Path, artifact: Path, base_model: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ArtifactError, match="bi_encoder"):
+    with pytest.raises(InvalidInput, match="has no search_encoder"):
         train(questions, tmp_path / "model", base_model=str(base_model), search_model=artifact)
 
 

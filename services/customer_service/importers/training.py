@@ -60,7 +60,8 @@ def write_training(training: Training, folder: Path) -> tuple[list[str], list[st
         with written_whole(path) as file:
             file.writelines(f"{row}\n" for row in rows)
         wrote.append(f"{path}: {len(rows)} texts with their entities")
-        commands.append(f"trefoil tune tokens --data {path} --output tagger")
+        commands.insert(0, f"trefoil tune tokens --data {path} --output tagger")
+        commands[-1] += " --tagger tagger"
     return wrote, commands
 
 
