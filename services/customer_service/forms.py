@@ -170,7 +170,8 @@ def _given(heard: Heard, opened: OpenForm, form: Form) -> dict[str, str]:
     needed = {each.slot for each in form.fields}
     given = {name: value for name, value in heard.new.items() if name in needed}
     asked = form.of(opened.asked)
-    if asked is not None and asked.slot in heard.free:
+    # A number alone is what it is, and not the description that was asked for.
+    if asked is not None and asked.slot in heard.free and not (heard.bare and given):
         value: str | None = heard.text[:MAX_FREE_TEXT]
         if asked.one_of:
             value = meant(heard.text, Lookup({v: v for v in asked.one_of}).spans(heard.text))

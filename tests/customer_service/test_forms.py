@@ -178,6 +178,15 @@ def test_free_text_of_an_earlier_form_is_asked_anew() -> None:
     assert begun.values == {"number": "LY-1", "product": "Beam"}
 
 
+def test_a_number_alone_is_no_description() -> None:
+    known = {"number": "LY-1", "product": "Beam"}
+    taken = step("LY-2", asked("fault"), new={"number": "LY-2"}, known=known)
+    assert taken is not None
+    assert taken.does == "ask"
+    assert taken.values == {"number": "LY-2", "product": "Beam"}
+    assert taken.opened == asked("fault", 1)
+
+
 def test_free_text_is_bounded() -> None:
     taken = step("x" * 3000, asked("fault"), known={"number": "LY-1", "product": "Beam"})
     assert taken is not None
