@@ -12,6 +12,8 @@ The bar is walked down from near to far, like the threshold of risk.py: the orde
 looks at no intent, and the walk ends at the first level whose upper 95 % bound on wrong ÷ taken
 passes the risk. Without any question out of scope a floor stands in for them, as in risk.py: a
 message must be as near as all but the farthest 2 % of the rows are to their nearest neighbour.
+Where the rows are too few for any level to pass, the default is cautious: as near as the nearest
+hundredth of the rows are, if none of these went wrong.
 
 This holds for an intent about as frequent as the trained ones, and for an encoder that no label
 has touched: then the rows of known intents lie as those of new ones will. So the vectors are those
@@ -50,11 +52,12 @@ _HEADROOM: Final = 0.7
 
 @dataclass(frozen=True)
 class Bar:
-    """`cosine`: from here on near enough. `chance`: of being right, at least, with 95 %
-    confidence."""
+    """`cosine`: from here on near enough. `chance`: of being right, at least, with 95 % confidence
+    where the risk is `promised`, else what is expected of so few rows."""
 
     cosine: float
     chance: float
+    promised: bool = True
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Nearness:
 
     def bar(self, risk: float, oos_share: float) -> Bar | None:
         """For a share `risk` of wrong ones, in (0, 1), and `oos_share` of the traffic out of scope,
-        [0, 1). None where the rows are too few to promise it."""
+        [0, 1). None where not even the nearest rows are right."""
         each = 0.0
         if self.asking_outside:
             each = oos_share / (1 - oos_share) * self.asking / self.asking_outside
@@ -89,7 +92,14 @@ class Nearness:
             if upper > risk:
                 break
             reached = Bar(float(cosine), float(1 - upper))
-        return reached
+        return reached or self._cautious(each)
+
+    def _cautious(self, each: float) -> Bar | None:
+        cosine, right, wrong, _, oos, _ = self.levels[0] if len(self.levels) else np.zeros(6)
+        if wrong + each * oos > 0 or right == 0:
+            return None
+        # Laplace's rule of succession.
+        return Bar(float(cosine), float((right + 1) / (right + 2)), promised=False)
 
     def nearest_other(self, embedding: FloatArray, label: int | None) -> float:
         """Largest cosine of `embedding` (width,) to a row that has not the class `label`; −1 where

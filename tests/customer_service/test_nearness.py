@@ -85,10 +85,21 @@ def test_questions_out_of_scope_raise_the_bar_with_their_share_of_the_traffic() 
     assert found.asking_outside == 200
 
 
-def test_too_few_rows_promise_nothing() -> None:
+def test_too_few_rows_promise_nothing_and_the_default_is_as_near_as_the_nearest_of_them() -> None:
     rng = np.random.default_rng(0)
     rows, labels = clouds(rng, 2, 5, 0.1)
-    assert measure(rows, labels, rng).bar(0.05, 0.0) is None
+    found = measure(rows, labels, rng)
+    bar = found.bar(0.05, 0.0)
+    assert bar is not None
+    assert not bar.promised
+    assert bar.cosine == found.levels[:, 0].max()
+    assert 0.5 < bar.chance < 1
+
+
+def test_where_the_nearest_rows_go_wrong_there_is_no_bar() -> None:
+    levels = np.array([[0.9, 1.0, 0.5, 0.25, 0.0, 0.0], [0.8, 3.0, 0.5, 0.25, 0.0, 0.0]])
+    found = Nearness(np.eye(2, dtype=np.float32), np.array([0, 1], np.int32), levels, 10, 0)
+    assert found.bar(0.05, 0.0) is None
 
 
 def test_rows_of_the_same_intent_are_no_rivals() -> None:
@@ -124,6 +135,6 @@ def test_a_bar_keeps_its_risk_on_the_rows_it_was_measured_on(
     rows, labels = clouds(rng, 4, 20, spread)
     found = measure(rows, labels, rng)
     bar = found.bar(risk, 0.0)
-    if bar is not None:
+    if bar is not None and bar.promised:
         [level] = found.levels[found.levels[:, 0] == bar.cosine]
         assert level[2] / (level[1] + level[2]) <= 1 - bar.chance <= risk
