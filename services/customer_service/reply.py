@@ -207,7 +207,7 @@ class Replier:
         turns = session(before.recent, self._now(), self._session_hours)
         last = turns[0] if turns else None
         today = self._now().astimezone(self._zone).date()
-        learned = model.tagged(text, book.learned_slots)
+        learned = model.tagged(text, names) if (names := book.learned_slots) else {}
         moment = Moment(today, message.locale or self._language(None, text, last), learned)
         found = book.find_slots(text, moment)
         rest = book.without_values(text, moment) if found else text
