@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ModelCorrupt
@@ -127,6 +127,7 @@ def test_a_model_of_before_keeps_nothing_and_a_broken_file_is_told(tmp_path: Pat
         nearness.load(tmp_path)
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 1000), st.floats(0.1, 2.0), st.floats(0.01, 0.3))
 def test_a_bar_keeps_its_risk_on_the_rows_it_was_measured_on(
     seed: int, spread: float, risk: float
