@@ -31,12 +31,14 @@ from services.customer_service.schemas import (
     ChatRequest,
     ChatResponse,
     ConversationOut,
+    Cursor,
     FeedbackIn,
     FeedbackOut,
     FeedbackPage,
     Identifier,
     IntentIn,
     IntentOut,
+    Limit,
     SessionIn,
     SessionOut,
 )
@@ -67,8 +69,6 @@ router.include_router(desk_router)
 _STREAMS: dict[int | str, dict[str, Any]] = {200: {"content": {EVENT_STREAM: {}}}}
 
 Chatting = Annotated[Caller, requires("chat", SESSION)]
-Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[str, Query(max_length=20)]
 
 
 def _replier(connection: HTTPConnection) -> Replier:

@@ -43,7 +43,7 @@ from services.customer_service.desk_schemas import (
 from services.customer_service.handoff import Handoff, Queued
 from services.customer_service.hours import when
 from services.customer_service.people import People
-from services.customer_service.schemas import Identifier
+from services.customer_service.schemas import Identifier, Limit
 from services.customer_service.store import ConversationStore
 from services.customer_service.transcript import guesses, position, read_page
 
@@ -54,7 +54,6 @@ _SHOWN = 300
 router = APIRouter()
 public = APIRouter()
 
-Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str, Query(max_length=41)]
 Conversation = Annotated[Identifier, Path()]
 

@@ -6,11 +6,15 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 MAX_METADATA_CHARS = 10_000
 
 Identifier = Annotated[str, Field(pattern=r"^[\w.:@+-]{1,200}$")]
+# Of a page of a list.
+Limit = Annotated[int, Query(ge=1, le=200)]
+Cursor = Annotated[str, Query(max_length=20)]
 Locale = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]{1,8}){0,3}$")]
 
 

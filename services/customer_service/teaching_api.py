@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path
 from starlette.requests import Request
 
 from core.errors import InvalidInput
 from core.web import requires
 from services.customer_service.candidates import RegressionTest, RegressionTests
 from services.customer_service.examples import Example
-from services.customer_service.schemas import FeedbackEntry
+from services.customer_service.schemas import Cursor, FeedbackEntry, Limit
 from services.customer_service.teach import Promoter, Teacher
 from services.customer_service.teaching_schemas import (
     AcceptIn,
@@ -37,8 +37,6 @@ router = APIRouter(prefix="/v1/admin", dependencies=[requires("admin")])
 _EXAMPLES = "/intents/{name:path}/examples"
 _LARGEST_NUMBER = 2**63 - 1
 Number = Annotated[int, Path(ge=1, le=_LARGEST_NUMBER)]
-Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[str, Query(max_length=20)]
 
 
 def _teacher(request: Request) -> Teacher:

@@ -13,10 +13,14 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import Engine
 
 from core.artifacts import MANIFEST, Registry, read_manifest, write_artifact
+from core.db.engine import make_engine
+from core.db.migrations import upgrade
 from core.inference.export import export_base_encoder
 from core.testing.tiny import tiny_base_model
+from services.customer_service import tables
 from services.customer_service.app import create_app
 from services.customer_service.importers.run import run_import
 from services.customer_service.settings import Settings
@@ -194,6 +198,15 @@ def shop_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in _ARTICLES.items():
         (folder / "articles" / f"{name}.md").write_text(text, encoding="utf-8")
     return folder
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An empty database of this service, once on each kind."""
+    engine = make_engine(database_url)
+    upgrade(engine, tables.MIGRATIONS)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

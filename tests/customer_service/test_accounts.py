@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import Engine, select
 
-from core.db.engine import make_engine, session_factory
-from core.db.migrations import upgrade
+from core.db.engine import session_factory
 from core.errors import Conflict, InvalidInput, NotFound, Unauthorized
 from services.customer_service import passwords, tables
 from services.customer_service.accounts import Accounts, SessionTimes
@@ -35,14 +33,6 @@ def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = make_engine(database_url)
-    upgrade(engine, tables.MIGRATIONS)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

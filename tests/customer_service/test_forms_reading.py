@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,14 +62,6 @@ KINDS = [
     parse_slot("a", {"kind": "amount", "currency": "EUR"}),
     parse_slot("t", {"kind": "text"}),
 ]
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = make_engine(database_url)
-    upgrade(engine, tables.MIGRATIONS)
-    yield engine
-    engine.dispose()
 
 
 def test_a_form_and_a_call_survive_being_written_and_read() -> None:

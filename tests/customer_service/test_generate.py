@@ -412,14 +412,6 @@ def test_an_unlikely_count_of_tokens_is_not_believed(tokens: Any) -> None:
     assert completed(said).tokens is None
 
 
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = make_engine(database_url)
-    upgrade(engine, MIGRATIONS)
-    yield engine
-    engine.dispose()
-
-
 def test_the_budget_holds_over_processes_and_begins_anew_each_day(engine: Engine) -> None:
     now = NOW
     one, other = (DailyBudget(session_factory(engine), 1000, lambda: now) for _ in range(2))

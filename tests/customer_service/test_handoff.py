@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,8 +10,7 @@ from threading import Barrier
 import pytest
 from sqlalchemy import Engine, func, select
 
-from core.db.engine import make_engine, session_factory
-from core.db.migrations import upgrade
+from core.db.engine import session_factory
 from core.errors import Conflict, NotFound, TrefoilError
 from services.customer_service import tables
 from services.customer_service.domain import Action
@@ -33,14 +31,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = make_engine(database_url)
-    upgrade(engine, tables.MIGRATIONS)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

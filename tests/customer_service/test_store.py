@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,14 +24,6 @@ from services.customer_service.content import ContentStore
 from services.customer_service.store import ConversationStore, Turn
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = make_engine(database_url)
-    upgrade(engine, tables.MIGRATIONS)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
