@@ -25,14 +25,21 @@ from core.artifacts import MANIFEST, Manifest, now_iso, verified_beside, write_a
 from core.errors import InvalidInput
 from services.customer_service.risk import FittedDecision, HeldOut, fit_decision
 from services.customer_service.rule import Floats, Signals
-from services.customer_service.understanding import KIND, IntentModel
+from services.customer_service.understanding import HEAD, KIND, IntentModel
 
 ROWS_FILE: Final = "decision_rows.safetensors"
 # Fewer messages say too little of a share.
 LEAST_MESSAGES: Final = 200
 # What a log may claim: beyond it hardly anything would be answered, whatever the threshold.
 LARGEST_SHARE: Final = 0.95
-_FIELDS: Final = ("probability", "pair_probability", "in_scope", "readable", "nearest_oos")
+_FIELDS: Final = (
+    "intent",
+    "probability",
+    "pair_probability",
+    "in_scope",
+    "readable",
+    "nearest_oos",
+)
 
 
 def save_rows(folder: Path, in_scope: HeldOut, out_of_scope: HeldOut | None) -> None:
@@ -53,17 +60,17 @@ def save_rows(folder: Path, in_scope: HeldOut, out_of_scope: HeldOut | None) -> 
 def load_rows(folder: Path) -> tuple[HeldOut, HeldOut | None]:
     """(in-scope rows, out-of-scope rows); InvalidInput for a model that does not keep them."""
     path = folder / ROWS_FILE
-    if not path.is_file():
+    tensors = load_file(str(path)) if path.is_file() else {}
+    if "in.intent" not in tensors:  # or the rows of a model that was trained before they were kept
         raise InvalidInput(
             f"the model in {str(folder)!r} keeps no held-out rows", mend="Train it again."
         )
-    tensors = load_file(str(path))
 
     def rows(name: str) -> HeldOut:
         of = {field: tensors[f"{name}.{field}"] for field in (*_FIELDS, "right", "pair_right")}
-        signals = {field: of[field] for field in _FIELDS if field != "readable"}
+        numbers = {name: of[name] for name in _FIELDS if name not in ("intent", "readable")}
         return HeldOut(
-            Signals(**signals, readable=of["readable"] > 0.5),
+            Signals(intent=of["intent"].astype(np.int64), readable=of["readable"] > 0.5, **numbers),
             of["right"] > 0.5,
             of["pair_right"] > 0.5,
         )
@@ -84,7 +91,8 @@ def restate(model: Path, output: Path, *, risk: float, oos_share: float) -> Fitt
 
 
 def _restated(manifest: Manifest, decision: FittedDecision) -> Manifest:
-    settings = {**manifest.settings, "decision": decision.settings()}
+    labels = manifest.settings["classifier"]["heads"][HEAD]["labels"]
+    settings = {**manifest.settings, "decision": decision.settings(labels)}
     return replace(manifest, created_at=now_iso(), settings=settings, files={})
 
 

@@ -7,7 +7,10 @@ out-of-scope question being wrong. It is kept in three steps on rows the model n
    regression on what the model says: the log-odds of its best probability, its in-scope score, how
    near the text is to a question known to be out of scope, and whether the encoder could not read
    it (then the others are on another scale). Right in-scope rows count 1, wrong ones 0,
-   out-of-scope rows 0 and are re-weighted to a stated share of the traffic.
+   out-of-scope rows 0 and are re-weighted to a stated share of the traffic. An intent that is
+   right less often than that says, beyond chance, has its chances lowered by the share that is
+   missing, and is not answered at all where even its surest answers break the promise: one
+   muddled intent would else hold back the answers of all. Most have too few rows to show it.
 2. A *threshold* on it. Levels of coverage are tried from few answers to many; at each, an upper
    95 % bound on the share of wrong answers (bounds.py) must stay within the risk.
 3. Where the rows are too few, or no level passes: a cautious default, and a note that says so.
@@ -24,7 +27,9 @@ Pure numpy; nothing is read or written.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
@@ -36,6 +41,7 @@ from services.customer_service.rule import (
     Booleans,
     DecisionRule,
     Floats,
+    Integers,
     Signals,
     Weights,
     features_of,
@@ -50,6 +56,8 @@ MIN_ROWS: Final = 100
 FLOOR_QUANTILE: Final = 0.02
 _LEVELS: Final = 100
 _CURVE_POINTS: Final = 50
+# An intent of fewer rows cannot show that it is wrong too often.
+_LEAST_OF_INTENT: Final = 20
 # The walk begins where the bound without a single wrong answer is this part of the risk.
 _HEADROOM: Final = 0.7
 
@@ -92,12 +100,13 @@ class FittedDecision:
     point: CurvePoint | None
     curve: tuple[CurvePoint, ...]
 
-    def settings(self) -> dict[str, Any]:
-        """For the manifest's `settings["decision"]`."""
+    def settings(self, intents: Sequence[str]) -> dict[str, Any]:
+        """For the manifest's `settings["decision"]`; `intents` are the names by number."""
         return {
             "weights": self.rule.weights._asdict(),
             "pair_weights": self.rule.pair_weights._asdict(),
             "threshold": self.rule.threshold,
+            "trust": {intents[number]: trust for number, trust in self.rule.trust.items()},
             "in_scope_floor": self.rule.in_scope_floor,
             "risk": self.risk,
             "oos_share": self.oos_share,
@@ -125,8 +134,10 @@ def fit_decision(
     outside = out_of_scope if out_of_scope is not None and len(out_of_scope) else None
     sample = _Sample.of(in_scope, outside, oos_share)
     enough = len(in_scope) >= MIN_ROWS
+    weights, trust = _fit_score(sample, risk) if enough else (PLAIN, {})
     bare = DecisionRule(
-        weights=fit_weights(sample.features, sample.right, sample.weight) if enough else PLAIN,
+        weights=weights,
+        trust=trust,
         threshold=0.0,
         # The floor is a stand-in for the out-of-scope rows that were not given.
         in_scope_floor=_floor(in_scope) if outside is None else None,
@@ -157,6 +168,7 @@ class _Sample:
     features: Floats
     pair_features: Floats
     in_scope: Floats
+    intent: Integers
     right: Booleans
     pair_right: Booleans
     weight: Floats
@@ -172,11 +184,48 @@ class _Sample:
             np.concatenate([features_of(s.probability, s) for s in signals]),
             np.concatenate([features_of(s.pair_probability, s) for s in signals]),
             np.concatenate([s.in_scope for s in signals]),
+            np.concatenate([s.intent for s in signals]),
             np.concatenate([p.right for p in parts]) & inside,
             np.concatenate([p.pair_right for p in parts]) & inside,
             np.where(inside, 1.0, each),
             inside,
         )
+
+
+def _fit_score(sample: _Sample, risk: float) -> tuple[Weights, dict[int, float]]:
+    """The weights, and how far an intent that stands out for the worse is to be trusted: not at
+    all where even the surest of its answers would break the promise."""
+    weights = fit_weights(sample.features, sample.right, sample.weight)
+    muddled = _muddled(sample, sigmoid(sample.features @ np.array(weights)))
+    others = ~np.isin(sample.intent, muddled)
+    if not muddled or others.sum() < MIN_ROWS:
+        return weights, {}
+    # Without them, for they told the weights that the model's own certainty means little.
+    weights = fit_weights(sample.features[others], sample.right[others], sample.weight[others])
+    chance = sigmoid(sample.features @ np.array(weights))
+    trust = {}
+    for number in muddled:
+        mine = sample.intent == number
+        seen, expected = (float(sample.weight[mine] @ x[mine]) for x in (sample.right, chance))
+        share = min(seen / expected, 1.0)
+        trust[number] = share if share > 1 - risk else 0.0
+    return weights, trust
+
+
+def _muddled(sample: _Sample, chance: Floats) -> list[int]:
+    """Numbers of the intents that are right less often than `chance` (n,) says, each beyond what
+    chance does to one of all that are looked at (one-sided 95 %, Bonferroni)."""
+    numbers, rows = np.unique(sample.intent, return_counts=True)
+    tried = numbers[rows >= _LEAST_OF_INTENT]
+    limit = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / max(len(tried), 1))
+    found = []
+    for number in tried:
+        mine = sample.intent == number
+        weight, p = sample.weight[mine], chance[mine]
+        missing = float(weight @ (p - sample.right[mine]))
+        if missing > limit * float(np.sqrt(weight**2 @ (p * (1 - p)))):
+            found.append(int(number))
+    return found
 
 
 # Which way each weight but the constant must point: a surer model must never count against an
@@ -264,7 +313,7 @@ def _answered(sample: _Sample, rule: DecisionRule, threshold: float) -> Booleans
 
 
 def _scores(sample: _Sample, rule: DecisionRule) -> Floats:
-    return sigmoid(sample.features @ np.array(rule.weights))
+    return sigmoid(sample.features @ np.array(rule.weights)) * rule.trusted(sample.intent)
 
 
 def _point(sample: _Sample, rule: DecisionRule, threshold: float) -> CurvePoint:

@@ -5,8 +5,8 @@ The part of risk.py that serving needs: the fitted numbers and how they are used
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int64]
 
 _LARGEST_LOG_ODDS: Final = 12.0
 
@@ -22,11 +23,13 @@ _LARGEST_LOG_ODDS: Final = 12.0
 class Signals:
     """What the model says of n texts, (n,) each.
 
-    `probability` of the best intent and `pair_probability` of the best two together; the in-scope
-    score, higher is surer; whether the encoder could read the text; `nearest_oos`: the cosine to
-    the nearest question that is known to be out of scope (0 for unreadable text, or without any).
+    `intent`: number of the best one among the trained ones; `probability` of it and
+    `pair_probability` of the best two together; the in-scope score, higher is surer; whether the
+    encoder could read the text; `nearest_oos`: the cosine to the nearest question that is known to
+    be out of scope (0 for unreadable text, or without any).
     """
 
+    intent: Integers
     probability: Floats
     pair_probability: Floats
     in_scope: Floats
@@ -56,19 +59,28 @@ class DecisionRule:
     """What serving needs.
 
     `weights` give the chance that the best intent is right, `pair_weights` that one of the best
-    two is. An answer is sure when its chance is at least `threshold`, in [0, 1], and its in-scope
-    score at least `in_scope_floor` (None: no floor).
+    two is. `trust`, number of an intent → [0, 1), lowers the chance of an intent that is right less
+    often than the model believes. An answer is sure when its chance is at least `threshold`, in
+    [0, 1], and its in-scope score at least `in_scope_floor` (None: no floor).
     """
 
     weights: Weights
     threshold: float
     in_scope_floor: float | None = None
     pair_weights: Weights = PLAIN
+    trust: Mapping[int, float] = field(default_factory=dict)
 
     def chance(self, signals: Signals) -> Floats:
         """(n,) chance that answering with the best intent is right."""
         features = features_of(signals.probability, signals)
-        return sigmoid(features @ np.array(self.weights))
+        return sigmoid(features @ np.array(self.weights)) * self.trusted(signals.intent)
+
+    def trusted(self, intent: Integers) -> Floats:
+        """(n,) `trust` of these intents, 1 for all but a few."""
+        trusted = np.ones(len(intent))
+        for number, trust in self.trust.items():
+            trusted[intent == number] = trust
+        return trusted
 
     def pair_chance(self, signals: Signals) -> Floats:
         """(n,) chance that the first or the second intent is right."""
@@ -85,8 +97,8 @@ class DecisionRule:
         return np.asarray(passed)
 
     @classmethod
-    def from_settings(cls, said: Mapping[str, Any]) -> DecisionRule:
-        """From the manifest's `settings["decision"]`."""
+    def from_settings(cls, said: Mapping[str, Any], intents: Sequence[str]) -> DecisionRule:
+        """From the manifest's `settings["decision"]` and the names of the trained intents."""
         floor = said.get("in_scope_floor")
         one, two = said["weights"], said["pair_weights"]
         return cls(
@@ -94,6 +106,7 @@ class DecisionRule:
             float(said["threshold"]),
             None if floor is None else float(floor),
             Weights(**{name: float(two[name]) for name in Weights._fields}),
+            {intents.index(name): float(trust) for name, trust in said.get("trust", {}).items()},
         )
 
 

@@ -120,7 +120,7 @@ def _manifest(
         metrics=trained.metrics,
         settings={
             "classifier": trained.settings,
-            "decision": decision.settings(),
+            "decision": decision.settings(trained.settings["heads"][HEAD]["labels"]),
             **said,
         },
     )
@@ -275,8 +275,15 @@ def summary(manifest: Manifest) -> list[str]:
     metrics: dict[str, Any] = manifest.metrics[HEAD]
     decision = manifest.settings["decision"]
     low, high = metrics["accuracy_ci"]
-    return [
+    muddled = [name for name, trust in decision["trust"].items() if trust == 0]
+    lines = [
         f"held-out accuracy {metrics['accuracy']:.3f} ({low:.3f} to {high:.3f}) "
         f"on {metrics['rows']} questions",
         f"threshold {decision['threshold']:.3f}: {decision['note']}",
     ]
+    if muddled:
+        lines.append(
+            f"wrong too often to be answered without a question back: {', '.join(muddled)}. Look "
+            "at their rows: labels may be mixed up, or two intents mean the same"
+        )
+    return lines

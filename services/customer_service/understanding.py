@@ -98,7 +98,9 @@ class IntentModel:
             classifier = TextClassifier.load(
                 folder, manifest.settings["classifier"], threads=threads
             )
-            rule = DecisionRule.from_settings(manifest.settings["decision"])
+            rule = DecisionRule.from_settings(
+                manifest.settings["decision"], classifier.heads[HEAD].labels
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactCorrupt(
                 f"the manifest of {str(folder)!r} lacks {error}", mend="Train it again."
@@ -199,6 +201,7 @@ def signals_of(probabilities: FloatArray, predictions: Predictions, nearest_oos:
     """What the decision rule looks at; `probabilities` (n, classes), `nearest_oos` (n,)."""
     best_two = -np.sort(-probabilities, axis=1)[:, :2].astype(np.float64)
     return Signals(
+        intent=probabilities.argmax(axis=1),
         probability=best_two[:, 0],
         pair_probability=np.minimum(best_two.sum(axis=1), 1.0),
         in_scope=predictions.in_scope.astype(np.float64),

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from core.artifacts import read_manifest, verify
 from core.db.engine import make_engine, session_factory
@@ -30,7 +31,7 @@ from services.customer_service.settings import Settings
 from services.customer_service.store import ConversationStore, Turn
 from services.customer_service.tables import MIGRATIONS
 from services.customer_service.train import train
-from services.customer_service.understanding import KIND, IntentModel
+from services.customer_service.understanding import HEAD, KIND, IntentModel
 
 NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
 
@@ -39,13 +40,18 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(group, [str(a) for a in arguments])
 
 
+def intents_of(model: Path) -> list[str]:
+    labels: list[str] = read_manifest(model).settings["classifier"]["heads"][HEAD]["labels"]
+    return labels
+
+
 # --- another promise -----------------------------------------------------------------------------
 
 
 def test_the_rows_in_the_artefact_give_its_own_threshold_again(artifact: Path) -> None:
     said = read_manifest(artifact).settings["decision"]
     again = fit_decision(*load_rows(artifact), risk=said["risk"], oos_share=said["oos_share"])
-    assert again.settings() == said
+    assert again.settings(intents_of(artifact)) == said
 
 
 def test_a_stricter_promise_answers_no_more_and_changes_the_threshold_alone(
@@ -53,7 +59,7 @@ def test_a_stricter_promise_answers_no_more_and_changes_the_threshold_alone(
 ) -> None:
     strict = restate(artifact, tmp_path / "strict", risk=0.01, oos_share=0.5)
     before, after = read_manifest(artifact), verify(tmp_path / "strict", kind=KIND)
-    assert after.settings["decision"] == strict.settings()
+    assert after.settings["decision"] == strict.settings(intents_of(artifact))
     assert after.settings["classifier"] == before.settings["classifier"]
     assert after.files == before.files
     texts = ["please send a refund", "where is the package", "recipe for the moon"]
@@ -74,8 +80,13 @@ def test_the_command_says_what_the_new_promise_costs(artifact: Path, tmp_path: P
     assert f"trefoil models promote {output}" in result.output
 
 
-def test_a_model_from_before_the_rows_were_kept_says_so(other_artifact: Path) -> None:
-    (other_artifact / "decision_rows.safetensors").unlink()
+@pytest.mark.parametrize("kept", [False, True], ids=["no rows", "rows without their intent"])
+def test_a_model_from_before_the_rows_were_kept_says_so(other_artifact: Path, kept: bool) -> None:
+    path = other_artifact / "decision_rows.safetensors"
+    if kept:
+        save_file({n: v for n, v in load_file(path).items() if n != "in.intent"}, path)
+    else:
+        path.unlink()
     with pytest.raises(InvalidInput, match="keeps no held-out rows"):
         load_rows(other_artifact)
 

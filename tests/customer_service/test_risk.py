@@ -12,6 +12,8 @@ from core.errors import InvalidInput
 from services.customer_service.risk import FittedDecision, HeldOut, fit_decision
 from services.customer_service.rule import PLAIN, DecisionRule, Signals, Weights, log_odds
 
+INTENTS = tuple("abcdefghij")
+
 
 def traffic(rng: np.random.Generator, rows: int, *, in_scope: bool) -> HeldOut:
     """Rows whose probability means what it says (in scope), or means nothing (out of scope)."""
@@ -20,6 +22,7 @@ def traffic(rng: np.random.Generator, rows: int, *, in_scope: bool) -> HeldOut:
     right = rng.random(rows) < probability
     best = np.maximum(probability, 1 - probability)
     signals = Signals(
+        intent=rng.integers(0, len(INTENTS), rows),
         probability=best,
         pair_probability=np.minimum(best + 0.1, 1.0),
         in_scope=rng.normal(0.0 if in_scope else -3.0, 1.0, rows),
@@ -76,6 +79,31 @@ def test_a_larger_risk_answers_more() -> None:
     assert coverages[0] < coverages[-1]
 
 
+def confused(rng: np.random.Generator, rows: int) -> HeldOut:
+    """In-scope rows; of what the model takes for the first intent, every third is another."""
+    inside = traffic(rng, rows, in_scope=True)
+    mistaken = (inside.signals.intent == 0) & (rng.random(rows) < 1 / 3)
+    return replace(inside, right=inside.right & ~mistaken)
+
+
+def test_a_muddled_intent_is_trusted_less_and_does_not_silence_the_others() -> None:
+    rng = np.random.default_rng(6)
+    inside, outside = confused(rng, 2000), traffic(rng, 200, in_scope=False)
+    decision = fit_decision(inside, outside, risk=0.08)
+    assert decision.promised
+    assert decision.rule.trust == {0: 0.0}
+    seen, strange = confused(rng, 20_000), traffic(rng, 8_000, in_scope=False)
+    answered = decision.rule.sure(seen.signals)
+    first = seen.signals.intent == 0
+    assert not answered[first].any()
+    assert answered[~first].mean() > 0.5
+    assert wrong_share(decision.rule, seen, strange, 0.2) < 0.08
+
+
+def test_where_no_intent_stands_out_all_are_trusted_alike(fitted: FittedDecision) -> None:
+    assert fitted.rule.trust == {}
+
+
 def test_the_curve_is_short_and_goes_from_few_answers_to_all(fitted: FittedDecision) -> None:
     coverage = [point.coverage for point in fitted.curve]
     assert len(fitted.curve) <= 50
@@ -84,8 +112,10 @@ def test_the_curve_is_short_and_goes_from_few_answers_to_all(fitted: FittedDecis
 
 
 def test_settings_survive_the_manifest(fitted: FittedDecision) -> None:
-    said = json.loads(json.dumps(fitted.settings(), allow_nan=False))
-    assert DecisionRule.from_settings(said) == fitted.rule
+    kept = replace(fitted, rule=replace(fitted.rule, trust={3: 0.9}))
+    said = json.loads(json.dumps(kept.settings(INTENTS), allow_nan=False))
+    assert DecisionRule.from_settings(said, INTENTS) == kept.rule
+    assert said["trust"] == {"d": 0.9}
     assert said["held_out_rows"] == 1500
     assert said["held_out_oos_rows"] == 150
 
@@ -135,7 +165,7 @@ def test_a_surer_model_never_counts_against_an_answer() -> None:
 def test_no_held_out_row_at_all_is_no_crash() -> None:
     nothing = np.empty(0)
     no_flags = np.empty(0, dtype=bool)
-    signals = Signals(nothing, nothing, nothing, no_flags, nothing)
+    signals = Signals(nothing.astype(int), nothing, nothing, nothing, no_flags, nothing)
     empty = HeldOut(signals, no_flags, no_flags)
     decision = fit_decision(empty, None)
     assert decision.point is None
@@ -157,7 +187,12 @@ def test_the_floor_keeps_out_what_the_score_would_let_in() -> None:
     rule = DecisionRule(PLAIN, threshold=0.5, in_scope_floor=0.0)
     probability = np.array([0.9, 0.9, 0.4])
     signals = Signals(
-        probability, probability, np.array([1.0, -1.0, 1.0]), np.ones(3, dtype=bool), np.zeros(3)
+        np.zeros(3, dtype=int),
+        probability,
+        probability,
+        np.array([1.0, -1.0, 1.0]),
+        np.ones(3, dtype=bool),
+        np.zeros(3),
     )
     assert rule.sure(signals).tolist() == [True, False, False]
 
@@ -165,5 +200,5 @@ def test_the_floor_keeps_out_what_the_score_would_let_in() -> None:
 def test_one_of_two_is_never_less_likely_than_the_first() -> None:
     rule = DecisionRule(PLAIN, threshold=0.5, pair_weights=Weights(0.0, 0.0, 0.0, 0.0, -3.0))
     one = np.ones(1)
-    signals = Signals(0.9 * one, 0.95 * one, 0 * one, one.astype(bool), 0 * one)
+    signals = Signals(one.astype(int), 0.9 * one, 0.95 * one, 0 * one, one.astype(bool), 0 * one)
     assert rule.pair_chance(signals) == rule.chance(signals)

@@ -75,6 +75,7 @@ def test_the_artefact_is_whole_and_holds_what_serving_needs(artifact: Path) -> N
         "weights",
         "pair_weights",
         "threshold",
+        "trust",
         "in_scope_floor",
         "risk",
         "oos_share",

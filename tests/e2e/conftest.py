@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from services.cli import trefoil as command
+
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "shared_data"
 
 
-def trefoil(var: Path, *arguments: str) -> str:
-    """Run one command on the run-time folder `var`; its standard output."""
-    finished = subprocess.run(
-        [sys.executable, "-m", "services.cli", *arguments],
-        env={**os.environ, "TREFOIL_VAR": str(var), "OMP_NUM_THREADS": "2"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert finished.returncode == 0, f"{arguments}: {finished.stderr[-2000:]}"
-    return finished.stdout
+def trefoil(*arguments: str) -> None:
+    """Run one command as the script does, in this process: torch is loaded once, not each time."""
+    command.main(list(arguments), prog_name="trefoil", standalone_mode=False)
 
 
 def first_rows(source: Path, target: Path, rows: int) -> Path:
@@ -44,39 +33,27 @@ def trained_services(tmp_path_factory: pytest.TempPathFactory, tiny_base_model: 
     """The run-time folder: a live model, a migrated database and sample content for each."""
     var = tmp_path_factory.mktemp("var")
     small = tmp_path_factory.mktemp("small")
-    shop = DATA / "recommender"
-    events = first_rows(shop / "events.csv", small / "events.csv", 4000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TREFOIL_VAR", str(var))
+        fill(small, ("--preset", "fast", "--base-model", str(tiny_base_model)))
+    return var
+
+
+def fill(small: Path, options: Sequence[str]) -> None:
+    """Train, promote, migrate, import: for all three, in the run-time folder of the environment."""
+    bot, shop = DATA / "customer_service", DATA / "recommender"
+    items = str(shop / "items.csv")
+    events = str(first_rows(shop / "events.csv", small / "events.csv", 4000))
     trainings: dict[str, Sequence[str]] = {
-        "customer-service": ("--data", str(DATA / "customer_service" / "train.csv")),
+        "customer-service": ("--data", str(bot / "train.csv")),
         "finance-sentiment": ("--data", str(DATA / "finance_sentiment" / "train.csv")),
-        "recommender": ("--items", str(shop / "items.csv"), "--events", str(events)),
+        "recommender": ("--items", items, "--events", events),
     }
     for service, data in trainings.items():
-        model = small / service
-        trefoil(
-            var,
-            service,
-            "train",
-            *data,
-            "--output",
-            str(model),
-            "--preset",
-            "fast",
-            "--base-model",
-            str(tiny_base_model),
-        )
-        trefoil(var, "models", "promote", str(model))
-        trefoil(var, service, "db", "upgrade")
-    trefoil(
-        var,
-        "customer-service",
-        "import",
-        "--answers",
-        str(DATA / "customer_service" / "intents.yaml"),
-        "--articles",
-        str(DATA / "customer_service" / "articles"),
-    )
-    trefoil(
-        var, "recommender", "import", "--items", str(shop / "items.csv"), "--events", str(events)
-    )
-    return var
+        model = str(small / service)
+        trefoil(service, "train", *data, "--output", model, *options)
+        trefoil("models", "promote", model)
+        trefoil(service, "db", "upgrade")
+    content = ("--answers", str(bot / "intents.yaml"), "--articles", str(bot / "articles"))
+    trefoil("customer-service", "import", *content)
+    trefoil("recommender", "import", "--items", items, "--events", events)
