@@ -113,9 +113,8 @@ def models_of(banking: Path) -> dict[str, Path]:
 def fill(settings: Settings, labels: Sequence[str], feedback: Path) -> None:
     """Answers and articles, straight into the store."""
     now = datetime.now(UTC)
-    said = {"answers": {"en": ["This is what to do about {} in the app."]}}
     intents = [
-        parse_intent(name, {"answers": {"en": [t.format(name) for t in said["answers"]["en"]]}}, {})
+        parse_intent(name, {"answers": {"en": [f"This is what to do about {name}."]}}, {})
         for name in labels
     ]
     passages = (feedback / "passages.jsonl").read_text(encoding="utf-8").splitlines()

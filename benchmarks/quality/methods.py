@@ -1,7 +1,8 @@
 """What does each way of tuning give beside the plain one? Two sets, the same rows for all.
 
-BANKING77 with 10 examples a class and Twitter sentiment with 1,000 training rows, each judged on
-2,000 other rows of the *training* part: these figures choose defaults, so test rows stay away.
+BANKING77 with 10 examples a class and Twitter sentiment with 1,000 training rows, or either with
+`--rows` of them, judged on 2,000 other rows of the *training* part: these figures choose defaults,
+so test rows stay away.
 Judged is what tuning itself gives, the tuned encoder with the head that was learnt with it; n-grams
 and calibration, the same for all, stay out. One seed; a difference within its interval is none.
 """
@@ -56,6 +57,7 @@ METHODS: dict[str, dict[str, object]] = {
     "no label smoothing, 8 epochs": {"label_smoothing": 0.0, "epochs": 8},
     "no label smoothing, mean of 3 epochs": {"label_smoothing": 0.0, "average": 3},
     "no label smoothing, learning rate 2e-4": {"label_smoothing": 0.0, "learning_rate": 2e-4},
+    "no label smoothing, learning rate 3e-4": {"label_smoothing": 0.0, "learning_rate": 3e-4},
     "fgm": {"adversarial": "fgm"},
     "pgd": {"adversarial": "pgd"},
     "head only": {"tune": "head"},
@@ -67,29 +69,33 @@ METHODS: dict[str, dict[str, object]] = {
     "prompt": {"tune": "prompt"},
 }
 Rows = list[dict[str, str]]
+Found = tuple[Rows, Rows, str] | None
 Hits = npt.NDArray[np.float64]
 
 
-def banking77() -> tuple[Rows, Rows, str] | None:
-    """(training rows, rows to judge by, name of the label)."""
+def banking77(rows: int | None) -> Found:
+    """(training rows, rows to judge by, name of the label); `rows` None: 10 of a class."""
     folder = public_data("banking77")
     if folder is None:
         return None
-    rows = read(folder / "train.csv")
-    picked = draw([r["intent"] for r in rows], 10, 99)
-    others = np.random.default_rng(99).permutation(sorted(set(range(len(rows))) - set(picked)))
-    return [rows[i] for i in picked], [rows[i] for i in others[:JUDGED]], "intent"
+    every = read(folder / "train.csv")
+    picked = draw([r["intent"] for r in every], 10, 99)
+    rest = sorted(set(range(len(every))) - set(picked))
+    others = np.random.default_rng(99).permutation(rest)
+    if rows is not None:
+        picked = [*picked, *others[JUDGED:]][:rows]
+    return [every[i] for i in picked], [every[i] for i in others[:JUDGED]], "intent"
 
 
-def twitter() -> tuple[Rows, Rows, str] | None:
-    """As `banking77`."""
+def twitter(rows: int | None) -> Found:
+    """As `banking77`; `rows` None: 1,000."""
     folder = public_data("twitter_fin_sentiment")
     if folder is None:
         return None
-    rows = read(folder / "train.csv")
-    order = np.random.default_rng(99).permutation(len(rows))
-    picked, others = order[:1000], order[1000 : 1000 + JUDGED]
-    return [rows[i] for i in picked], [rows[i] for i in others], "label_name"
+    every = read(folder / "train.csv")
+    order = np.random.default_rng(99).permutation(len(every))
+    picked = [*order[:1000], *order[1000 + JUDGED :]][: rows or 1000]
+    return [every[i] for i in picked], [every[i] for i in order[1000 : 1000 + JUDGED]], "label_name"
 
 
 SETS = {"banking77": banking77, "twitter_sentiment": twitter}
@@ -178,10 +184,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", nargs="*", default=list(SETS), choices=list(SETS))
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--rows", type=int, help="to train on; none: 770 and 1,000")
     asked = parser.parse_args()
     board = Board("methods")
     for name in asked.sets:
-        found = SETS[name]()
+        found = SETS[name](asked.rows)
         if found is not None:
             compare(board, name, found, asked.methods)
     board.done()
