@@ -37,7 +37,7 @@ from core.training.linear import apply
 from core.training.rows import Fold, single_split, training_rows
 
 JUDGED = 2000
-PLAIN = {"epochs": 4, "keep": "last", "label_smoothing": 0.05}
+PLAIN = {"epochs": 4, "keep": "last", "label_smoothing": 0.05, "learning_rate": 1e-4}
 METHODS: dict[str, dict[str, object]] = {
     "plain": {},
     "early stopping": {"keep": "best", "epochs": 8},
@@ -56,8 +56,12 @@ METHODS: dict[str, dict[str, object]] = {
     "the same, consistency 3": {"label_smoothing": 0.0, "consistency": 3.0, "epochs": 8},
     "no label smoothing, 8 epochs": {"label_smoothing": 0.0, "epochs": 8},
     "no label smoothing, mean of 3 epochs": {"label_smoothing": 0.0, "average": 3},
-    "no label smoothing, learning rate 2e-4": {"label_smoothing": 0.0, "learning_rate": 2e-4},
-    "no label smoothing, learning rate 3e-4": {"label_smoothing": 0.0, "learning_rate": 3e-4},
+    "no label smoothing, 2e-4": {"label_smoothing": 0.0, "learning_rate": 2e-4},
+    "no label smoothing, 3e-4, 5 epochs": {
+        "label_smoothing": 0.0,
+        "learning_rate": 3e-4,
+        "epochs": 5,
+    },
     "fgm": {"adversarial": "fgm"},
     "pgd": {"adversarial": "pgd"},
     "head only": {"tune": "head"},

@@ -8,7 +8,7 @@ out-of-scope question being wrong. It is kept in three steps on rows the model n
    near the text is to a question known to be out of scope, and whether the encoder could not read
    it (then the others are on another scale). Right in-scope rows count 1, wrong ones 0,
    out-of-scope rows 0 and are re-weighted to a stated share of the traffic. An intent that is
-   right less often than that says, beyond chance, has its chances lowered by the share that is
+   right less often than that says, beyond luck, has its chances lowered by the share that is
    missing, and is not answered at all where even its surest answers break the promise: one
    muddled intent would else hold back the answers of all. Most have too few rows to show it.
 2. A *threshold* on it. Levels of coverage are tried from few answers to many; at each, an upper
@@ -205,25 +205,25 @@ def _fit_score(sample: _Sample, risk: float) -> tuple[Weights, dict[int, float]]
     chance = sigmoid(sample.features @ np.array(weights))
     trust = {}
     for number in muddled:
-        mine = sample.intent == number
-        seen, expected = (float(sample.weight[mine] @ x[mine]) for x in (sample.right, chance))
-        share = min(seen / expected, 1.0)
+        mine = sample.inside & (sample.intent == number)
+        share = min(float(sample.right[mine].sum() / chance[mine].sum()), 1.0)
         trust[number] = share if share > 1 - risk else 0.0
     return weights, trust
 
 
 def _muddled(sample: _Sample, chance: Floats) -> list[int]:
-    """Numbers of the intents that are right less often than `chance` (n,) says, each beyond what
-    chance does to one of all that are looked at (one-sided 95 %, Bonferroni)."""
-    numbers, rows = np.unique(sample.intent, return_counts=True)
+    """Numbers of the intents that are right less often than `chance` (n,) says, beyond what luck
+    does to one of all that are looked at (one-sided 95 %, Bonferroni). Judged by in-scope rows: if
+    questions out of scope resemble one intent, its rows are not to blame, and the score knows."""
+    numbers, rows = np.unique(sample.intent[sample.inside], return_counts=True)
     tried = numbers[rows >= _LEAST_OF_INTENT]
     limit = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / max(len(tried), 1))
     found = []
     for number in tried:
-        mine = sample.intent == number
-        weight, p = sample.weight[mine], chance[mine]
-        missing = float(weight @ (p - sample.right[mine]))
-        if missing > limit * float(np.sqrt(weight**2 @ (p * (1 - p)))):
+        mine = sample.inside & (sample.intent == number)
+        p = chance[mine]
+        missing = float((p - sample.right[mine]).sum())
+        if missing > limit * float(np.sqrt((p * (1 - p)).sum())):
             found.append(int(number))
     return found
 
