@@ -24,7 +24,7 @@ from services.customer_service.answers import (
     Texts,
     placeholders,
 )
-from services.customer_service.fields import MAX_TEXTS, mapping, slot_value
+from services.customer_service.fields import MAX_SYNONYMS, MAX_TEXTS, mapping, slot_value
 from services.customer_service.forms_reading import (
     call_mapping,
     form_mapping,
@@ -36,7 +36,6 @@ from services.customer_service.slots import synonym_key
 # An intent is named by the label in the training data, so nearly anything goes.
 MAX_NAME: Final = 100
 _SLOT_NAME = re.compile(r"[A-Za-z]\w{0,99}")
-MAX_SYNONYMS: Final = 2000
 _MAX_CHANNEL = 50
 
 
@@ -53,7 +52,7 @@ def parse_slot(name: str, said: Any) -> Slot:
         if key in every and key not in _KEYS_OF_KIND[kind] and given[key] is not None:
             raise InvalidInput(f"{where}: a slot of kind {kind} has no `{key}`")
     synonyms = _synonyms(given.get("synonyms"), f"{where}, synonyms")
-    values, more = _values(given.get("values"), f"{where}, values")
+    values, more = fields.values_with_words(given.get("values"), f"{where}, values")
     if kind == "lookup" and not (values or synonyms):
         raise InvalidInput(f"{where}: `values` must name at least one", mend="values: [Glow, Beam]")
     return Slot(
@@ -88,24 +87,6 @@ _KEYS_OF_KIND: Final[Mapping[str, tuple[str, ...]]] = {
     "amount": ("currency",),
     "text": (),
 }
-
-
-def _values(said: Any, where: str) -> tuple[tuple[str, ...], dict[str, str]]:
-    """(values, synonyms): from a list, or from {value: other words for it}."""
-    if isinstance(said, Mapping):
-        pairs = [(slot_value(value, where), words) for value, words in said.items()]
-    else:
-        pairs = [
-            (slot_value(v, where), None) for v in fields.entries(said, where, MAX_SYNONYMS, "")
-        ]
-    synonyms = {
-        synonym_key(slot_value(word, where)): value
-        for value, words in pairs
-        for word in fields.entries(words, f"{where}, {value[:60]}", MAX_SYNONYMS, " other words")
-    }
-    if len(pairs) + len(synonyms) > MAX_SYNONYMS:
-        raise InvalidInput(f"{where}: expected at most {MAX_SYNONYMS} words in all")
-    return tuple(value for value, _ in pairs), synonyms
 
 
 def _currency(said: Any, where: str) -> str:

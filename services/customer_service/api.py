@@ -24,7 +24,7 @@ from services.customer_service.desk_api import router as desk_router
 from services.customer_service.feedback import FeedbackStore, Opinion
 from services.customer_service.following import Following
 from services.customer_service.people import People
-from services.customer_service.reply import Message, Replier
+from services.customer_service.reply import Replier
 from services.customer_service.schemas import (
     ArticleIn,
     ArticleOut,
@@ -43,6 +43,7 @@ from services.customer_service.schemas import (
     SessionOut,
 )
 from services.customer_service.sessions import CHANNEL, SESSION, SessionTokens
+from services.customer_service.situation import Message
 from services.customer_service.store import ConversationStore
 from services.customer_service.stream import (
     EVENT_STREAM,
@@ -256,7 +257,7 @@ def read_intent(name: str, admin: Annotated[Admin, Depends(_admin)]) -> Any:
 )
 def write_intent(name: str, body: IntentIn, admin: Annotated[Admin, Depends(_admin)]) -> Any:
     """Store the answers of an intent; the next message is answered with them."""
-    return _shown_intent(admin.put_intent(name, body.model_dump()), admin)
+    return _shown_intent(admin.put_intent(name, body.model_dump(by_alias=True)), admin)
 
 
 def _shown_article(article: Article) -> dict[str, Any]:

@@ -50,6 +50,7 @@ from services.customer_service.reader import Reader
 from services.customer_service.reply import Replier
 from services.customer_service.sessions import SessionTokens, kept_secret
 from services.customer_service.settings import Settings
+from services.customer_service.situation import Place
 from services.customer_service.store import ConversationStore
 from services.customer_service.stream import OpenSockets, SocketRules, error_events
 from services.customer_service.tables import MIGRATIONS, api_keys
@@ -199,17 +200,19 @@ def _replier(
         live=parts.live,
         reader=reader,
         conversations=parts.conversations,
-        now=now,
+        place=_place(settings, now),
         actions=actions,
         people=people,
         writer=writer,
-        zone=ZoneInfo(settings.time_zone),
         session_hours=settings.session_hours,
         burst_seconds=settings.burst_seconds,
-        default_locale=settings.default_locale,
         max_message_chars=settings.max_message_chars,
         on_turn=_turn_counter(app),
     )
+
+
+def _place(settings: Settings, now: Callable[[], datetime]) -> Place:
+    return Place(now, ZoneInfo(settings.time_zone), settings.default_locale)
 
 
 def _writer(
@@ -268,7 +271,8 @@ def _open_channels(
         settings.socket_idle_seconds,
         settings.desk_seconds,
     )
-    state.parser = Parser(parts.models, parts.live, reader, settings.max_message_chars)
+    place = _place(settings, now)
+    state.parser = Parser(parts.models, parts.live, reader, place, settings.max_message_chars)
     state.completions = Completions(parts.models, replier, now)
     state.desk = None
     given = [settings.chatwoot_url, settings.chatwoot_token, settings.chatwoot_secret]

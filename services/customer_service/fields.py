@@ -12,11 +12,13 @@ from typing import Any, Final
 
 from core.errors import InvalidInput
 from services.customer_service.patterns import nests_endless_repeats
+from services.customer_service.slots import synonym_key
 
 LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 MAX_PATTERN: Final = 4000
 MAX_TEXT: Final = 4000
 MAX_TEXTS: Final = 50
+MAX_SYNONYMS: Final = 2000
 
 
 def mapping(said: Any, where: str, known: Sequence[str]) -> dict[str, Any]:
@@ -86,6 +88,27 @@ def slot_value(value: Any, where: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float) or str(value) == "":
         raise InvalidInput(f"{where}: the value of a slot is a text, was: {value!r:.40}")
     return text(str(value), where)
+
+
+def values_with_words(
+    said: Any, where: str, most: int = MAX_SYNONYMS
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """(values, at most `most`; synonyms, as a slot keeps them): from a list, or from
+    {value: other words for it}."""
+    if isinstance(said, Mapping):
+        pairs = [(slot_value(value, where), words) for value, words in said.items()]
+    else:
+        pairs = [(slot_value(v, where), None) for v in entries(said, where, most, "")]
+    synonyms = {
+        synonym_key(slot_value(word, where)): value
+        for value, words in pairs
+        for word in entries(words, f"{where}, {value[:60]}", MAX_SYNONYMS, " other words")
+    }
+    if len(pairs) > most or len(pairs) + len(synonyms) > MAX_SYNONYMS:
+        raise InvalidInput(
+            f"{where}: expected at most {most} values, and {MAX_SYNONYMS} words in all"
+        )
+    return tuple(value for value, _ in pairs), synonyms
 
 
 def regex(pattern: Any, where: str, name: str) -> str:

@@ -9,8 +9,9 @@ that applies:
     confirm     nothing is missing, and the form wants a yes
     finish      nothing is missing: the intent's own answer
     give_up     asked again twice and still no value that counts: a person takes over
-    interrupt   another intent is sure: it is answered, and the form's question comes once more;
-                where that happens again, or a person or another form is asked for, it is dropped
+    interrupt   another intent is sure, or a question that holds no value is answered by articles
+                (`set_aside`): the form's question comes once more; where that happens again, or a
+                person or another form is asked for, it is dropped
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any, Final, Literal
 from core.text import comparison_key
 from services.customer_service.corrections import agrees, denies
 from services.customer_service.domain import Decision
-from services.customer_service.slots import Lookup, meant
+from services.customer_service.slots import Lookup, meant, synonym_key
 
 # Repeats of one question before a person takes over.
 MAX_REPEATS: Final = 2
@@ -46,22 +47,31 @@ _CONFIRMING: Final = frozenset(_CONFIRMING_WORDS.split("|"))
 @dataclass(frozen=True, slots=True)
 class FormField:
     """One slot that a form needs. `ask`: the question, a language; empty: the slot's own. Its value
-    must match `pattern` as a whole, or be one of `one_of`; `invalid` says so where it is not."""
+    must match `pattern` as a whole, or be one of `one_of`; `invalid` says so where it is not.
+    `words`: other words, as a slot keeps its synonyms → the one of `one_of` that they stand for.
+    """
 
     slot: str
     ask: Mapping[str, str] = field(default_factory=dict)
     pattern: str = ""
     one_of: tuple[str, ...] = ()
     invalid: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
 
     def settle(self, value: str) -> str | None:
         """The value in its one form; None where it is not allowed."""
         if self.pattern:
             return value if re.fullmatch(self.pattern, value) else None
         if self.one_of:
-            key = value.casefold()
-            return next((one for one in self.one_of if one.casefold() == key), None)
+            key = synonym_key(value)
+            same = (one for one in self.one_of if synonym_key(one) == key)
+            return next(same, self.words.get(key))
         return value
+
+    def chosen(self, text: str) -> str | None:
+        """Which of `one_of` a whole message means; None where it names none."""
+        lookup = Lookup({**self.words, **{value: value for value in self.one_of}})
+        return meant(text, lookup.spans(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +150,15 @@ def next_step(heard: Heard, opened: OpenForm | None, forms: Mapping[str, Form]) 
     return None
 
 
+def set_aside(step: Step, opened: OpenForm) -> Step | None:
+    """What the form does instead where a message that it found nothing in is answered by something
+    else: as with another intent, its question comes once more, and the second time it is dropped
+    (None)."""
+    if opened.back:
+        return None
+    return Step("interrupt", opened.intent, step.values, replace(opened, back=True))
+
+
 def _still_asks(opened: OpenForm, forms: Mapping[str, Form]) -> bool:
     """Whoever edits a form while it is open ends it."""
     form = forms.get(opened.intent)
@@ -174,7 +193,7 @@ def _given(heard: Heard, opened: OpenForm, form: Form) -> dict[str, str]:
     if asked is not None and asked.slot in heard.free and not (heard.bare and given):
         value: str | None = heard.text[:MAX_FREE_TEXT]
         if asked.one_of:
-            value = meant(heard.text, Lookup({v: v for v in asked.one_of}).spans(heard.text))
+            value = asked.chosen(heard.text)
         if value is not None:
             given[asked.slot] = value
     return given
@@ -206,7 +225,7 @@ def _go_on(heard: Heard, opened: OpenForm, form: Form, given: Mapping[str, str])
     elif not opened.asked and denies(heard.text):
         problem = "no"
     if opened.repeats >= MAX_REPEATS:
-        return Step("give_up", opened.intent, values)
+        return Step("give_up", opened.intent, values, problem=problem)
     again = replace(opened, repeats=opened.repeats + 1)
     return Step("ask" if opened.asked else "confirm", opened.intent, values, again, problem)
 

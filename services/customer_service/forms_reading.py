@@ -54,16 +54,18 @@ def _field(said: Any, askable: Mapping[str, bool], where: str) -> FormField:
     if not ask and not askable[slot]:
         raise InvalidInput(f"{where}: nobody says how to ask for {slot}", mend="Give `ask`.")
     valid = given.get("validate")
-    one_of = _one_of(valid, f"{where}, validate") if isinstance(valid, list) else ()
+    one_of, words = _one_of(valid, f"{where}, validate")
     pattern = "" if valid is None or one_of else fields.regex(valid, where, "validate")
-    return FormField(slot, ask, pattern, one_of, by_language(given.get("invalid"), where))
+    return FormField(slot, ask, pattern, one_of, by_language(given.get("invalid"), where), words)
 
 
-def _one_of(said: list[Any], where: str) -> tuple[str, ...]:
-    listed = entries(said, where, fields.MAX_TEXTS, "")
-    if not listed:
+def _one_of(said: Any, where: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """(values, other words for them) of a list or a mapping, nothing of anything else."""
+    if not isinstance(said, list | Mapping):
+        return (), {}
+    if not said:
         raise InvalidInput(f"{where}: the list is empty, so nothing would be valid")
-    return tuple(fields.slot_value(each, where) for each in listed)
+    return fields.values_with_words(said, where, fields.MAX_TEXTS)
 
 
 def _known(name: Any, askable: Mapping[str, bool], where: str) -> str:
@@ -147,13 +149,22 @@ def form_mapping(form: Form) -> dict[str, Any]:
             {
                 "slot": each.slot,
                 "ask": dict(each.ask),
-                "validate": list(each.one_of) or each.pattern or None,
+                "validate": _validated(each),
                 "invalid": dict(each.invalid),
             }
             for each in form.fields
         ],
         "confirm": dict(form.confirm),
     }
+
+
+def _validated(asked: FormField) -> Any:
+    if not asked.words:
+        return list(asked.one_of) or asked.pattern or None
+    of_value: dict[str, list[str]] = {value: [] for value in asked.one_of}
+    for word, value in asked.words.items():
+        of_value[value].append(word)
+    return of_value
 
 
 def call_mapping(call: Call) -> dict[str, Any]:
@@ -176,18 +187,19 @@ def call_mapping(call: Call) -> dict[str, Any]:
 
 def read_form(stored: Mapping[str, Any]) -> Form:
     """What `form_mapping` made, as it was before; nothing is checked again."""
-    return Form(
-        tuple(
-            FormField(
-                each["slot"],
-                each["ask"],
-                each["validate"] if isinstance(each["validate"], str) else "",
-                tuple(each["validate"]) if isinstance(each["validate"], list) else (),
-                each["invalid"],
-            )
-            for each in stored["slots"]
-        ),
-        stored["confirm"],
+    return Form(tuple(_read_field(each) for each in stored["slots"]), stored["confirm"])
+
+
+def _read_field(stored: Mapping[str, Any]) -> FormField:
+    valid = stored["validate"]
+    words = valid if isinstance(valid, dict) else {}
+    return FormField(
+        stored["slot"],
+        stored["ask"],
+        valid if isinstance(valid, str) else "",
+        tuple(valid) if isinstance(valid, list | dict) else (),
+        stored["invalid"],
+        {word: value for value, others in words.items() for word in others},
     )
 
 

@@ -1,6 +1,7 @@
 """What do customers ask that the bot could not answer?
 
-    turns     of the last days that ended in abstain, handoff, clarify, or a hedged article
+    turns     of the last days that ended in abstain, handoff, clarify, or a hedged article, but
+              for those that a failed webhook handed over
     groups    their messages, redacted, by topic
     gap       a group with its name, its size, what there is near to it, and an agent's answer
 
@@ -39,7 +40,7 @@ from services.customer_service.clusters import (
 )
 from services.customer_service.content import ContentStore
 from services.customer_service.conversations import is_small_talk
-from services.customer_service.phrases import phrase
+from services.customer_service.phrases import opens_with
 from services.customer_service.settings import Settings
 from services.customer_service.sheets import write_sheet
 from services.customer_service.tables import MIGRATIONS, turns
@@ -54,8 +55,6 @@ COLUMNS: Final = (
 # Where a turn's metadata tells what an agent replied to it.
 AGENT_REPLY: Final = "agent_reply"
 _UNANSWERED: Final = frozenset({"abstain", "handoff", "clarify"})
-_MAYBE: Final = tuple(phrase("maybe", language, language) for language in ("en", "zh"))
-_HANDOFF: Final = tuple(phrase("handoff", language, language) for language in ("en", "zh"))
 _EXAMPLES: Final = 5
 _SHOWN: Final = 10
 
@@ -77,13 +76,16 @@ class LoggedTurn:
         """Whether the customer got no answer to rely on. A pressed button is no question."""
         if self.message.lstrip().startswith("/") or is_small_talk(self.message):
             return False
-        hedged = self.action == "retrieve" and self.text.startswith(_MAYBE)
+        # A webhook that fails is mended at the company's server, and not by writing an answer.
+        if any(opens_with("call_failed", part) for part in self.text.split("\n\n")):
+            return False
+        hedged = self.action == "retrieve" and opens_with("maybe", self.text)
         return hedged or self.action in _UNANSWERED
 
     def by_design(self, hands_off: Mapping[str, bool]) -> bool:
         """Whether an intent's own answer handed over: a person was meant to take it. `hands_off`:
         intents, and whether a person takes over after their answer."""
-        own_words = self.action == "handoff" and not self.text.startswith(_HANDOFF)
+        own_words = self.action == "handoff" and not opens_with("handoff", self.text)
         return own_words and hands_off.get(self.intent or "", False)
 
 

@@ -1,4 +1,4 @@
-"""What is said to a message that no intent is sure of?
+"""What do articles say to a message, and what is said where no intent is sure of it?
 
 Pure. The articles are searched with it; what they say, what the message means together with the
 ones before it, and what the model guesses are weighed in domain.py and together.py.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from services.customer_service.answers import AnswerBook
 from services.customer_service.compose import Composed, compose
 from services.customer_service.context import unhelpful_run
-from services.customer_service.domain import Evidence, Reading, decide_unsure
+from services.customer_service.domain import Decision, Evidence, Reading, decide_unsure
 from services.customer_service.knowledge import Knowledge
 from services.customer_service.store import Turn
 from services.customer_service.together import Together
@@ -41,6 +41,13 @@ def look(knowledge: Knowledge, text: str, embedding: FloatArray | None, language
     # Passages without a sentence to quote are no evidence.
     value = found.evidence if composed is not None else 0.0
     return Look(composed, Evidence(value, found.bars.some, found.bars.strong))
+
+
+def sure_wording(seen: Look, voice: Voice) -> Wording | None:
+    """What articles say that speak strongly to the text; None where none does."""
+    if seen.composed is None or seen.evidence.value < seen.evidence.strong:
+        return None
+    return article_wording(Decision("retrieve"), seen.composed, voice)
 
 
 def unsure_wording(

@@ -7,7 +7,18 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    field_validator,
+)
+
+from services.customer_service.calls import LONGEST_SECONDS
 
 MAX_METADATA_CHARS = 10_000
 
@@ -16,6 +27,14 @@ Identifier = Annotated[str, Field(pattern=r"^[\w.:@+-]{1,200}$")]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str, Query(max_length=20)]
 Locale = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]{1,8}){0,3}$")]
+
+
+def bounded_metadata(value: dict[str, Any] | None) -> dict[str, Any]:
+    """What another program says beside a message; ValueError where it is too much."""
+    size = len(json.dumps(value))
+    if size > MAX_METADATA_CHARS:
+        raise ValueError(f"may have {MAX_METADATA_CHARS} characters as JSON, had {size}")
+    return value or {}
 
 
 class Request(BaseModel):
@@ -34,13 +53,7 @@ class ChatRequest(Request):
     channel: str | None = Field(default=None, min_length=1, max_length=50)
     metadata: dict[str, Any] = Field(default_factory=dict)
 
-    @field_validator("metadata")
-    @classmethod
-    def _bounded(cls, value: dict[str, Any]) -> dict[str, Any]:
-        size = len(json.dumps(value))
-        if size > MAX_METADATA_CHARS:
-            raise ValueError(f"may have {MAX_METADATA_CHARS} characters as JSON, had {size}")
-        return value
+    _bounded = field_validator("metadata")(bounded_metadata)
 
 
 class Alternative(BaseModel):
@@ -162,9 +175,55 @@ class CaseIn(Request):
     quick_replies: dict[str, list[str | QuickReplyIn]] = Field(default_factory=dict)
 
 
+# A text a language; a bare one is English.
+ByLanguage = str | dict[str, str]
+SlotValue = StrictStr | StrictInt | StrictFloat
+
+
+class FieldIn(Request):
+    """A slot that a form asks for, in the words of `ask` or else of the slot. Its value is valid
+    where it matches a regular expression as a whole, or is in a list, whose members become buttons;
+    of {value: other words for it} the words are understood too. `invalid` is said where it is not.
+    """
+
+    slot: str
+    ask: ByLanguage | None = None
+    valid: str | list[SlotValue] | dict[str, list[SlotValue]] | None = Field(
+        default=None, alias="validate"
+    )
+    invalid: ByLanguage | None = None
+
+
+class FormIn(Request):
+    """What is asked for before the answer, in order; a bare name is a slot without more. With
+    `confirm` the form ends with a yes."""
+
+    slots: list[FieldIn | str]
+    confirm: ByLanguage | None = None
+
+
+class CallCaseIn(Request):
+    """What is said instead while each key of the webhook's reply has the value named."""
+
+    when: dict[str, StrictBool | SlotValue]
+    answers: dict[str, str | list[str]]
+
+
+class CallIn(Request):
+    """A company's webhook: `url` is a path below the first address of `action_urls`, or a whole
+    address below any; it is sent `slots` and gives the keys `reply`. `timeout`: seconds."""
+
+    name: str
+    url: str
+    slots: list[str] = Field(default_factory=list)
+    reply: list[str] = Field(default_factory=list)
+    timeout: float | None = Field(default=None, gt=0, le=LONGEST_SECONDS, strict=True)
+    cases: list[CallCaseIn] = Field(default_factory=list)
+
+
 class IntentIn(Request):
-    """Texts are lists of variants by language. What they, a form ({slots, confirm}) and a call
-    ({name, url, slots, reply, timeout, cases}) may hold is checked in answers_reading.py."""
+    """Texts are lists of variants by language. What they, a form and a call may hold is checked in
+    answers_reading.py."""
 
     description: dict[str, str] = Field(default_factory=dict)
     answers: Texts = Field(default_factory=dict)
@@ -172,8 +231,8 @@ class IntentIn(Request):
     quick_replies: dict[str, list[str | QuickReplyIn]] = Field(default_factory=dict)
     handoff: bool = False
     cases: list[CaseIn] = Field(default_factory=list)
-    form: dict[str, Any] | None = None
-    call: dict[str, Any] | None = None
+    form: FormIn | None = None
+    call: CallIn | None = None
 
 
 class IntentOut(BaseModel):
@@ -187,8 +246,8 @@ class IntentOut(BaseModel):
     quick_replies: dict[str, list[str | QuickReplyIn]]
     handoff: bool
     cases: list[CaseIn]
-    form: dict[str, Any] | None = None
-    call: dict[str, Any] | None = None
+    form: FormIn | None = None
+    call: CallIn | None = None
     trained: bool
     taught: int
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from core.errors import TrefoilError
-from services.customer_service.reply import Message
+from services.customer_service.situation import Message
 from services.customer_service.terminal import Explained, Talk, plain
 
 CHANNEL: Final = "shell"

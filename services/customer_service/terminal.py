@@ -28,8 +28,8 @@ from services.customer_service import tables
 from services.customer_service.app import create_app
 from services.customer_service.importers.run import run_import
 from services.customer_service.knowledge import Found
-from services.customer_service.reply import Message
 from services.customer_service.settings import Settings
+from services.customer_service.situation import Message
 from services.customer_service.understanding import KIND, IntentModel, Understood
 
 # What a company taught. Conversations, keys and what must be sent stay where they are.

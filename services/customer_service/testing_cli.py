@@ -163,7 +163,7 @@ def _hold(settings: Settings, tests: list[Any], output: Path, at: datetime | Non
 
 def _answerer(talk: Talk, clock: Any) -> Callable[[Any, Any], Any]:
     from core.errors import InvalidInput
-    from services.customer_service.reply import Message
+    from services.customer_service.situation import Message
 
     def answer(test: Any, step: Any) -> Any:
         # A customer takes a while to read and write.

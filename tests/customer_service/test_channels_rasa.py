@@ -6,7 +6,7 @@ the HTTP API.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,12 @@ from services.customer_service.tables import MIGRATIONS, api_keys
 from services.customer_service.understanding import KIND
 
 WEBHOOK = "/webhooks/rest/webhook"
+DATES = """
+slots:
+  day: {kind: date}
+  order_number: {pattern: 'LY-\\d{6}'}
+intents: {greeting: {answers: {en: ["Hello!"]}}}
+"""
 
 
 @contextmanager
@@ -120,6 +126,27 @@ def test_a_text_is_parsed_and_nothing_is_stored(client: TestClient) -> None:
             "extractor": "RegexEntityExtractor",
         }
     ]
+
+
+@pytest.mark.parametrize("text", ["tomorrow LY-100200", "at 5.4.", "五天后", "on 12/11/2026"])
+def test_the_entities_are_the_slots_of_a_turn_that_begins_a_conversation(
+    make_settings: Callable[..., Settings], artifact: Path, tmp_path: Path, text: str
+) -> None:
+    """Late in the evening in London it is tomorrow in Shanghai."""
+    now = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
+    settings = make_settings(time_zone="Asia/Shanghai")
+    Registry(settings.models_dir, KIND).promote(artifact)
+    answers = tmp_path / "intents.yaml"
+    answers.write_text(DATES, encoding="utf-8")
+    run_import(settings, answers=answers, articles=None, now=lambda: now)
+    with TestClient(create_app(settings, now=lambda: now), base_url="http://localhost") as client:
+        turn = client.post("/v1/chat", json={"message": text}).json()
+        parsed = client.post("/model/parse", json={"text": text}).json()
+    found = {entity["entity"]: entity["value"] for entity in parsed["entities"]}
+    assert found == turn["slots"]
+    assert "day" in found
+    if "tomorrow" in text:
+        assert found == {"day": "2026-03-03", "order_number": "LY-100200"}
 
 
 def test_an_intent_by_its_name_is_certain(client: TestClient) -> None:

@@ -22,7 +22,8 @@ from services.customer_service.content import ContentStore
 from services.customer_service.live import Live
 from services.customer_service.phrases import opens_with, phrase
 from services.customer_service.reader import Reader
-from services.customer_service.reply import Message, Replier
+from services.customer_service.reply import Replier
+from services.customer_service.situation import Message, Place
 from services.customer_service.store import ConversationStore
 from services.customer_service.tables import MIGRATIONS
 from tests.customer_service.test_reply import Model, read
@@ -102,7 +103,7 @@ class Shop:
             live=live,
             reader=self.reader,
             conversations=self.conversations,
-            now=clock,
+            place=Place(clock),
         )
 
     def say(self, text: str, conversation_id: str = "c", **values: Any) -> dict[str, Any]:

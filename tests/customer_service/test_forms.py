@@ -107,8 +107,14 @@ def test_a_form_begins_with_the_first_slot_that_is_missing(
         ("cancel my order", asked("number"), None, {}, ("ask", "number", "nothing")),
         # no loops
         ("hm", asked("number", MAX_REPEATS - 1), None, {}, ("ask", "number", "nothing")),
-        ("hm", asked("number", MAX_REPEATS), None, {}, ("give_up", None, "")),
-        ("XX-1", asked("number", MAX_REPEATS), None, {"number": "XX-1"}, ("give_up", None, "")),
+        ("hm", asked("number", MAX_REPEATS), None, {}, ("give_up", None, "nothing")),
+        (
+            "XX-1",
+            asked("number", MAX_REPEATS),
+            None,
+            {"number": "XX-1"},
+            ("give_up", None, "invalid"),
+        ),
         # something else
         ("hello", asked("number"), GREET, {}, ("interrupt", "number", "")),
         ("hello", asked("number", back=True), GREET, {}, None),
@@ -133,8 +139,8 @@ def test_an_open_form_takes_repeats_yields_or_ends(
         ("LY-2", 0, None, {"number": "LY-2"}, ("confirm", "", "")),
         ("no, XX-2", 0, None, {"number": "XX-2"}, ("ask", "number", "invalid")),
         ("yes but tomorrow", 0, None, {}, ("confirm", "", "nothing")),
-        ("hm", MAX_REPEATS, None, {}, ("give_up", None, "")),
-        ("no", MAX_REPEATS, None, {}, ("give_up", None, "")),
+        ("hm", MAX_REPEATS, None, {}, ("give_up", None, "nothing")),
+        ("no", MAX_REPEATS, None, {}, ("give_up", None, "no")),
         ("hello", 0, GREET, {}, ("interrupt", "", "")),
     ],
 )

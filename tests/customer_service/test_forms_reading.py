@@ -70,6 +70,28 @@ def test_a_form_and_a_call_survive_being_written_and_read() -> None:
     assert parse_intent("i", as_mapping(intent), SLOTS) == intent
 
 
+def test_the_valid_values_may_have_other_words() -> None:
+    validate = {"yes": ["Of  course", "yep"], "no": [], "7": [8]}
+    read = parse_intent("i", field(validate=validate), SLOTS)
+    assert read.form is not None
+    (asked,) = read.form.fields
+    assert asked.one_of == ("yes", "no", "7")
+    assert [asked.settle(said) for said in ("YES", "of course", "8", "maybe")] == [
+        "yes",
+        "yes",
+        "7",
+        None,
+    ]
+    assert [asked.chosen(said) for said in ("yep, of course", "not yep, no", "hm")] == [
+        "yes",
+        "no",
+        None,
+    ]
+    kept = {"yes": ["of course", "yep"], "no": [], "7": ["8"]}
+    assert as_mapping(read)["form"]["slots"][0]["validate"] == kept
+    assert parse_intent("i", as_mapping(read), SLOTS) == read
+
+
 def test_what_is_short_stands_for_the_whole() -> None:
     said = {"answers": {"en": ["x"]}, "form": {"slots": ["number", {"slot": "what", "ask": "?"}]}}
     intent = parse_intent("i", said, SLOTS)
@@ -84,12 +106,13 @@ def test_what_is_short_stands_for_the_whole() -> None:
 
 def test_forms_calls_and_slots_of_every_kind_are_stored_as_they_are(engine: Engine) -> None:
     store = ContentStore(session_factory(engine), session_factory(engine, read_only=True))
+    words = parse_intent("w", field(validate={"1": ["one"], "2": []}), SLOTS)
     intent = parse_intent("i", SAID, SLOTS)
     slots = [*SLOTS.values(), *KINDS]
-    store.put_answers([intent], slots, NOW)
-    assert store.book().intents == {"i": intent}
+    store.put_answers([intent, words], slots, NOW)
+    assert store.book().intents == {"i": intent, "w": words}
     assert store.book().slots == {slot.name: slot for slot in slots}
-    intents, of_slots = store.put_answers([intent], slots, NOW)
+    intents, of_slots = store.put_answers([intent, words], slots, NOW)
     assert {*intents.values(), *of_slots.values()} == {"unchanged"}
 
 
@@ -156,6 +179,9 @@ def call(**values: Any) -> dict[str, Any]:
         (field(validate="("), "`validate` is no regular expression"),
         (field(validate="(a+)+"), "without an end"),
         (field(validate=[]), "validate: the list is empty"),
+        (field(validate={}), "validate: the list is empty"),
+        (field(validate={"a": "b"}), "validate, a: expected a list"),
+        (field(validate={str(n): [] for n in range(51)}), "expected at most 50 values"),
         (field(validate=[None]), "the value of a slot is a text"),
         (field(validate=5), "`validate` must be a text"),
         (field(invalid=5), "a text a language"),

@@ -88,6 +88,20 @@ def test_buttons_and_small_talk_are_no_questions(message: str) -> None:
     assert unanswered([logged(message, "abstain")], HANDS_OFF) == []
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("before", ["", "Your refund is on its way.\n\n"])
+@pytest.mark.parametrize("after", ["", " We are back on Monday."])
+def test_a_failed_webhook_is_no_unanswered_question(language: str, before: str, after: str) -> None:
+    text = before + phrase("call_failed", language, language) + after
+    turn = logged("where is my order", "handoff", text, intent="order_status")
+    assert unanswered([turn], HANDS_OFF) == []
+
+
+def test_a_handover_to_which_a_form_came_stays_one() -> None:
+    turn = logged("it hums", "handoff", phrase("give_up", "en", "en"), intent="repair")
+    assert len(unanswered([turn], HANDS_OFF)) == 1
+
+
 def test_a_message_went_to_a_person_if_its_conversation_did_then_or_later() -> None:
     found = unanswered(
         [

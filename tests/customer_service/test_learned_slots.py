@@ -112,6 +112,9 @@ def test_an_answer_is_filled_with_what_the_tagger_found(
         told = ask("return an item now", "a")
         assert (told["action"], told["text"]) == ("answer", "Your article is refunded.")
         assert told["slots"] == {"thing": "article"}
+        parsed = client.post("/model/parse", json={"text": "return an item now"}).json()
+        found = {entity["entity"]: entity["value"] for entity in parsed["entities"]}
+        assert found == told["slots"]
 
 
 def test_a_tagger_of_another_kind_is_refused(

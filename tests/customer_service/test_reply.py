@@ -20,7 +20,8 @@ from services.customer_service.content import ContentStore
 from services.customer_service.domain import Candidate, Reading
 from services.customer_service.live import Live
 from services.customer_service.reader import Reader
-from services.customer_service.reply import Message, Replier
+from services.customer_service.reply import Replier
+from services.customer_service.situation import Message, Place
 from services.customer_service.store import ConversationStore
 from services.customer_service.tables import MIGRATIONS
 from services.customer_service.understanding import Understood
@@ -98,7 +99,7 @@ def ask(sqlite_url: str, model: Model) -> Iterator[Callable[..., dict[str, Any]]
         live=live,
         reader=reader,
         conversations=ConversationStore(sessions, readers),
-        now=lambda: NOW,
+        place=Place(lambda: NOW),
         max_message_chars=200,
     )
 
@@ -257,7 +258,7 @@ def test_without_a_model_the_reader_is_told_how_to_get_one(ask: Ask, model: Mode
         live=SimpleNamespace(current=lambda: None),  # type: ignore[arg-type]
         reader=SimpleNamespace(),  # type: ignore[arg-type]
         conversations=SimpleNamespace(),  # type: ignore[arg-type]
-        now=lambda: NOW,
+        place=Place(lambda: NOW),
     )
     with pytest.raises(NotReady):
         asyncio.run(replier.reply(Message("hi")))

@@ -9,13 +9,11 @@ may chat in our own conversations does not read those, whatever name they send.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from typing import Any, Final
+from typing import Final
 
 from core.errors import Forbidden
 from core.web import Caller
-from services.customer_service.schemas import MAX_METADATA_CHARS
 
 CHANNELS: Final = ("rasa", "openai", "chatwoot")
 # Who may ask for a conversation at all; `check_may_open` says for which.
@@ -54,11 +52,3 @@ def check_may_open(caller: Caller, conversation_id: str) -> None:
             mend="Leave conversation_id out for one of your own, "
             f"or use a key with the scope {needed}.",
         )
-
-
-def bounded_metadata(value: dict[str, Any] | None) -> dict[str, Any]:
-    """What another program says beside a message; ValueError where it is too much."""
-    size = len(json.dumps(value))
-    if size > MAX_METADATA_CHARS:
-        raise ValueError(f"may have {MAX_METADATA_CHARS} characters as JSON, had {size}")
-    return value or {}

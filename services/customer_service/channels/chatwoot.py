@@ -37,8 +37,9 @@ from core.net import FetchPolicy, GuardedClient
 from core.web.errors import readable
 from core.web.json_check import check_json
 from services.customer_service.channels import conversation_id_of
-from services.customer_service.reply import Message, Replier
+from services.customer_service.reply import Replier
 from services.customer_service.settings import Settings
+from services.customer_service.situation import Message
 from services.customer_service.tables import outbox
 
 _log = logging.getLogger(__name__)

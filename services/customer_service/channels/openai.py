@@ -30,7 +30,8 @@ from core.inference.slot import ModelSlot
 from core.web import requires
 from core.web.errors import Problem
 from services.customer_service.channels import channel_of, conversation_id_of
-from services.customer_service.reply import Message, Replier
+from services.customer_service.reply import Replier
+from services.customer_service.situation import Message
 from services.customer_service.stream import event_lines, pieces, stream_response
 from services.customer_service.understanding import IntentModel
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.requests import Request
@@ -23,10 +24,13 @@ from core.errors import InvalidInput
 from core.inference.slot import ModelSlot
 from core.text import normalize
 from core.web import requires
-from services.customer_service.channels import bounded_metadata, conversation_id_of
+from services.customer_service.answers import AnswerBook
+from services.customer_service.channels import conversation_id_of
 from services.customer_service.live import Live
 from services.customer_service.reader import Reader
-from services.customer_service.reply import Message, Replier
+from services.customer_service.reply import Replier
+from services.customer_service.schemas import bounded_metadata
+from services.customer_service.situation import Message, Place
 from services.customer_service.understanding import IntentModel
 from services.customer_service.wording import named_intent
 
@@ -63,6 +67,7 @@ class Parser:
     models: ModelSlot[IntentModel]
     live: Live
     reader: Reader
+    place: Place
     max_chars: int
 
     async def parse(self, text: str, message_id: str | None) -> dict[str, Any]:
@@ -72,21 +77,26 @@ class Parser:
         normal, book = normalize(text), self.live.current().book
         if not normal:
             raise InvalidInput("the text is empty", mend="Send some text in `text`.")
-        pressed = named_intent(normal, book)
+        pressed, model = named_intent(normal, book), self.models.current()
         if pressed is not None:
             ranking = [{"name": pressed, "confidence": 1.0}]
         else:
-            reading = (await self.reader.understand(self.models.current(), normal)).reading
+            reading = (await self.reader.understand(model, normal)).reading
             ranking = [
                 {"name": c.intent, "confidence": round(c.probability, 4)} for c in reading.ranked
             ]
+        slots = await run_sync(self._slots, normal, book, model)
         return {
             "text": text,
             **({} if message_id is None else {"message_id": message_id}),
             "intent": ranking[0],
-            "entities": entities(text, book.find_slots(normal)),
+            "entities": entities(text, slots),
             "intent_ranking": ranking,
         }
+
+    def _slots(self, text: str, book: AnswerBook, model: IntentModel) -> dict[str, str]:
+        """Those of a normalised text, as a turn finds them that begins a conversation."""
+        return book.find_slots(text, self.place.moment(text, book, model))
 
 
 def entities(text: str, slots: Mapping[str, str]) -> list[dict[str, Any]]:

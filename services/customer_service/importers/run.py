@@ -132,6 +132,7 @@ def _merged(old: Intent, new: Intent) -> Intent:
         answers={**old.answers, **new.answers},
         quick_replies={**old.quick_replies, **new.quick_replies},
         cases=new.cases or old.cases,
+        form=new.form or old.form,
     )
 
 

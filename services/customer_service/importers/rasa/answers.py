@@ -1,4 +1,4 @@
-"""How do responses become the answers of an intent?
+"""How do responses, and the form that asks before them, become an intent?
 
 A variant for a channel or with a condition becomes a case; the order is Rasa's: both, the channel
 alone, the condition alone, neither. Of several responses in a row the variants are put together,
@@ -17,6 +17,7 @@ from core.errors import InvalidInput
 from services.customer_service.answers import Intent, Slot
 from services.customer_service.answers_reading import parse_intent
 from services.customer_service.importers.rasa.domain import Domain, Response, Variant, slot_name
+from services.customer_service.importers.rasa.forms import describe
 from services.customer_service.importers.rasa.nlu import Nlu
 from services.customer_service.importers.rasa.project import Project
 from services.customer_service.importers.rasa.rules import Answered
@@ -30,12 +31,13 @@ When = tuple[str, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True)
 class Material:
-    """What an answer is made of and checked against."""
+    """What an answer is made of and checked against; `forms`: mappings by Rasa's name."""
 
     project: Project
     domain: Domain
     slots: Mapping[str, Slot]
     answered: Mapping[str, Answered]
+    forms: Mapping[str, Mapping[str, Any]]
     language_of: Callable[[str], str]
 
 
@@ -55,9 +57,15 @@ def make_intents(material: Material, nlu: Nlu) -> list[Intent]:
             continue
         try:
             said = {"description": titles.get(name), **_mapping(variants, material)}
+            if found.form:
+                said["form"] = material.forms[found.form]
             intents.append(parse_intent(name, said, material.slots))
         except InvalidInput as error:
             project.leave_out(found.entry, str(error))
+        else:
+            if found.form:
+                form = domain.forms[found.form]
+                domain.otherwise.append((form.entry.place, describe(form, name)))
     _tell_unreached(material)
     return intents
 

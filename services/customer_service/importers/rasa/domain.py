@@ -1,12 +1,20 @@
-"""What does the domain say: responses, slots, entities, intents that trigger a response?"""
+"""What does the domain say: responses, slots, forms, entities, intents that trigger a response?"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from services.customer_service.answers import placeholders
+from services.customer_service.importers.rasa.filling import (
+    Filling,
+    RasaForm,
+    asked_for,
+    filling_of,
+    read_form,
+)
 from services.customer_service.importers.rasa.project import Entry, Project
 
 _RESPONSE: Final = "utter_"
@@ -37,15 +45,28 @@ class Response:
 
 @dataclass
 class Domain:
-    """`slots`: our name of a slot → the entities that fill it; `names`: Rasa's name of a slot or an
-    entity → ours; `triggers`: intent → the response it leads to."""
+    """`slots`: our name of a slot → the entities that fill it; `spoken`: of a slot that a form asks
+    for and more than entities fill → how; `names`: Rasa's name of a slot or an entity → ours;
+    `triggers`: intent → the response or form it leads to."""
 
     responses: dict[str, Response] = field(default_factory=dict)
     slots: dict[str, list[str]] = field(default_factory=dict)
+    spoken: dict[str, Filling] = field(default_factory=dict)
+    forms: dict[str, RasaForm] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     entities: set[str] = field(default_factory=set)
     triggers: dict[str, tuple[str, Entry]] = field(default_factory=dict)
     otherwise: list[tuple[str, str]] = field(default_factory=list)
+
+    def question(self, name: str, language_of: Callable[[str], str]) -> dict[str, str]:
+        """What the response of this name asks, a text a language; without those for a channel, with
+        a condition or a place for a slot."""
+        response = self.responses.get(name)
+        asked: dict[str, str] = {}
+        for variant in response.variants if response else ():
+            if not (variant.channel or variant.slots or placeholders(variant.text)):
+                asked.setdefault(language_of(variant.text), variant.text)
+        return asked
 
 
 def read_domain(project: Project) -> Domain:
@@ -55,16 +76,17 @@ def read_domain(project: Project) -> Domain:
         for name in _names(entry.said):
             domain.entities.add(name)
             domain.names[name] = slot_name(name)
+    for entry in project["forms"]:
+        form = read_form(entry, project)
+        if form is not None:
+            domain.forms[entry.name] = form
+    asked = asked_for(domain.forms.values())
     for entry in project["slots"]:
-        _add_slot(entry, project, domain)
+        _add_slot(entry, asked.get(entry.name), project, domain)
     for entry in project["intents"]:
         _add_trigger(entry, domain)
     for entry in project["responses"]:
         _add_response(entry, project, domain)
-    for entry in project["forms"]:
-        name = entry.name or str(entry.said)[:60]
-        form = Entry(entry.file, f"form {name}", entry.said)
-        project.leave_out(form, "forms; a slot that an answer needs is asked for by its `ask`")
     return domain
 
 
@@ -85,7 +107,8 @@ def _names(said: Any) -> Iterator[str]:
 # --- slots ---------------------------------------------------------------------------------------
 
 
-def _add_slot(entry: Entry, project: Project, domain: Domain) -> None:
+def _add_slot(entry: Entry, asked: Sequence[Any] | None, project: Project, domain: Domain) -> None:
+    """`asked`: how the forms that ask for it fill it; None where none does."""
     place = Entry(entry.file, f"slot {entry.name}", entry.said)
     if not isinstance(entry.said, Mapping):
         project.leave_out(place, f"expected its type and mappings, found {entry.said!r:.40}")
@@ -95,22 +118,19 @@ def _add_slot(entry: Entry, project: Project, domain: Domain) -> None:
     mappings = entry.said.get("mappings")
     if mappings is None:
         # Version 2: a slot is filled by the entity of its name, unless it says otherwise.
-        if entry.said.get("auto_fill", True) is True and entry.name in domain.entities:
-            domain.slots[ours] = [entry.name]
-        else:
+        own = {"type": "from_entity", "entity": entry.name}
+        fills = entry.said.get("auto_fill", True) is True and entry.name in domain.entities
+        mappings = list(asked or ())
+        if own not in mappings and (fills or (asked is not None and not mappings)):
+            mappings.insert(0, own)
+        if not mappings:
             project.leave_out(place, "no entity of this name fills it")
-        return
-    entities = []
-    for mapping in mappings if isinstance(mappings, list) else [mappings]:
-        kind = mapping.get("type") if isinstance(mapping, Mapping) else None
-        if kind != "from_entity" or not isinstance(mapping.get("entity"), str):
-            project.leave_out(place, f"filled by {kind or mapping!r:.40}; known is from_entity")
-        elif mapping.get("role") or mapping.get("group"):
-            project.leave_out(place, "filled by a role or group, which no pattern tells apart")
-        else:
-            entities.append(mapping["entity"])
-    if entities:
-        domain.slots[ours] = entities
+            return
+    filling = filling_of(place, mappings, asked is not None, project)
+    if filling.entities:
+        domain.slots[ours] = filling.entities
+    if filling.spoken:
+        domain.spoken[ours] = filling
 
 
 # --- intents -------------------------------------------------------------------------------------

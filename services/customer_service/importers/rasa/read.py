@@ -15,6 +15,7 @@ from services.customer_service.fields import LANGUAGE
 from services.customer_service.importers.rasa.answers import Material, make_intents
 from services.customer_service.importers.rasa.domain import read_domain
 from services.customer_service.importers.rasa.examples import Example
+from services.customer_service.importers.rasa.forms import FormMaker
 from services.customer_service.importers.rasa.nlu import Nlu, read_nlu
 from services.customer_service.importers.rasa.project import Project, read_project
 from services.customer_service.importers.rasa.rules import read_answered
@@ -53,13 +54,14 @@ def read_rasa(folder: Path, known_slots: Mapping[str, Slot]) -> ReadRasa:
     slots = make_slots(project, domain, nlu, speaks)
     answered = read_answered(project, domain)
     every_slot = {**known_slots, **slots}
-    intents = make_intents(Material(project, domain, every_slot, answered, speaks), nlu)
+    forms = FormMaker(project, domain, nlu, slots, speaks).all()
+    intents = make_intents(Material(project, domain, every_slot, answered, forms, speaks), nlu)
     _tell_unanswered(project, nlu, {intent.name for intent in intents})
     return ReadRasa(
         slots=list(slots.values()),
         intents=intents,
         training=_training(nlu),
-        counts=[_counted(project, nlu)],
+        counts=[_counted(project, nlu, len(domain.forms))],
         otherwise=[*nlu.otherwise, *domain.otherwise],
         left_out=list(dict.fromkeys(project.left_out)),
     )
@@ -95,7 +97,7 @@ def _row(example: Example) -> dict[str, Any]:
     return {"text": example.text, "entities": rows}
 
 
-def _counted(project: Project, nlu: Nlu) -> str:
+def _counted(project: Project, nlu: Nlu, forms: int) -> str:
     intents = {intent for intent, _ in nlu.examples} - {OUT_OF_SCOPE}
     spans = sum(len(example.entities) for _, example in nlu.examples)
     parts = (
@@ -108,5 +110,6 @@ def _counted(project: Project, nlu: Nlu) -> str:
         (len(nlu.synonyms), "synonyms"),
         (len(project["responses"]), "responses"),
         (len(project["rules"]) + len(project["stories"]), "rules and stories"),
+        (forms, "forms"),
     )
     return "read: " + ", ".join(f"{count} {what}" for count, what in parts)

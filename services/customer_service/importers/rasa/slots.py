@@ -1,8 +1,9 @@
 """Which slots do the regexes, lookups and synonyms of a project make?
 
 A slot of the domain is found by what is known of its entities: their regexes as they are, their
-lookups and synonyms as a list of words. Where neither is there, the words of the examples stand in.
-An entity with a regex or lookup that fills no slot becomes a slot of its own name.
+lookups and synonyms as a list of words. Where neither is there, the words of the examples stand in,
+or, where a form asks for it and Rasa takes more than entities, the message after the question. An
+entity with a regex or lookup that fills no slot becomes a slot of its own name.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from core.errors import InvalidInput
-from services.customer_service.answers import Slot, placeholders
-from services.customer_service.answers_reading import MAX_SYNONYMS, parse_slot
-from services.customer_service.fields import MAX_PATTERN
+from services.customer_service.answers import Slot
+from services.customer_service.answers_reading import parse_slot
+from services.customer_service.fields import MAX_PATTERN, MAX_SYNONYMS
 from services.customer_service.importers.rasa.domain import Domain, slot_name
+from services.customer_service.importers.rasa.filling import Filling
 from services.customer_service.importers.rasa.nlu import Nlu
 from services.customer_service.importers.rasa.project import Project
 from services.customer_service.patterns import any_of
@@ -41,8 +43,11 @@ def make_slots(
 ) -> dict[str, Slot]:
     """Slots by name; what cannot be one is told in the project's `left_out`."""
     asked = _questions(project, domain, language_of)
-    slots: dict[str, Slot] = {}
+    free = _free(project, domain, nlu)
+    slots = {name: parse_slot(name, {"kind": "text", "ask": asked.get(name)}) for name in free}
     for name, entities in _wanted(project, domain, nlu).items():
+        if name in slots:
+            continue
         place = f"slot {name}"
         known = _known(name, entities, project, nlu)
         values, dropped = _that_fit(known)
@@ -131,6 +136,37 @@ def _grouped(pattern: str) -> str:
     return f"(?{flags[1]}:{pattern[flags.end() :]})" if flags else f"(?:{pattern})"
 
 
+def _free(project: Project, domain: Domain, nlu: Nlu) -> list[str]:
+    """Slots whose value is what is said to their question; what is lost by that is told."""
+    free = []
+    for name, filling in domain.spoken.items():
+        place = f"slot {name}"
+        if any(entity in nlu.regexes or entity in nlu.lookups for entity in filling.entities):
+            project.left_out.append((place, f"{_others(filling)}: its regex or lookup finds it"))
+            continue
+        if not filling.text and not _told_by_examples(filling, nlu):
+            project.left_out.append((place, "its intents have no example, so nothing means yes"))
+            continue
+        free.append(name)
+        if filling.text and filling.intents:
+            project.left_out.append((place, "from_intent: from_text takes any message"))
+        if filling.entities:
+            told = f"known by what is said to its question alone ({_others(filling)})"
+            domain.otherwise.append((place, told))
+    return free
+
+
+def _told_by_examples(filling: Filling, nlu: Nlu) -> bool:
+    """Whether something says what a customer says for one of the values: the value or examples."""
+    with_examples = {intent for intent, _ in nlu.examples}
+    return any(intent in with_examples or isinstance(v, str) for intent, v in filling.intents)
+
+
+def _others(filling: Filling) -> str:
+    kinds = (("from_text", filling.text), ("from_intent", filling.intents))
+    return " and ".join(kind for kind, there in kinds if there)
+
+
 def _questions(
     project: Project, domain: Domain, language_of: Callable[[str], str]
 ) -> dict[str, dict[str, str]]:
@@ -139,12 +175,8 @@ def _questions(
     asked: dict[str, dict[str, str]] = {}
     for rasa_name, name in domain.names.items():
         for form in forms:
-            response = domain.responses.get(f"utter_ask_{form}{rasa_name}")
-            for variant in response.variants if response else ():
-                plain = not (variant.channel or variant.slots or placeholders(variant.text))
-                if plain:
-                    by_language = asked.setdefault(name, {})
-                    by_language.setdefault(language_of(variant.text), variant.text)
+            found = domain.question(f"utter_ask_{form}{rasa_name}", language_of)
+            asked[name] = {**found, **asked.get(name, {})}
     return asked
 
 
