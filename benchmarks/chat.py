@@ -34,9 +34,8 @@ from core.artifacts import MANIFEST, Registry, read_manifest, write_artifact
 from core.db.engine import session_factory
 from core.db.migrations import migrated_engine
 from core.inference.export import export_base_encoder
-from core.models import BUNDLED, resolve_model
 from core.progress import Progress
-from services.customer_service.answers import parse_intent
+from services.customer_service.answers_reading import parse_intent
 from services.customer_service.articles import make_article
 from services.customer_service.content import ContentStore
 from services.customer_service.promise import restate
@@ -62,7 +61,12 @@ def main() -> None:
         return
     models = models_of(banking)
     questions = [text for text, _ in rows_of(banking / "test.csv", labels_of(banking))]
-    searches = [row["query"] for row in read(feedback / "queries.csv")]
+    known = {passage["passage_id"] for passage in passages(feedback)}
+    searches = [
+        row["query"]
+        for row in read(feedback / "queries.csv")
+        if row["relevant_passage_id"] in known
+    ]
     lines, bars = [], []
     for precision, folder in models.items():
         found = measure(precision, folder, feedback, questions, searches, asked.seconds)
@@ -105,9 +109,15 @@ def models_of(banking: Path) -> dict[str, Path]:
         shutil.copytree(chosen, draft.path, dirs_exist_ok=True)
         (draft.path / MANIFEST).unlink()
         shutil.rmtree(draft.path / "encoder")
-        export_base_encoder(resolve_model(BUNDLED), draft.path / "encoder")
+        export_base_encoder(draft.path / "encoder")
         draft.manifest = replace(read_manifest(chosen), files={}, seal="")
     return {"fp32": full, "int8": chosen}
+
+
+def passages(feedback: Path) -> list[dict[str, Any]]:
+    """Those that are articles here."""
+    lines = (feedback / "passages.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines[:ARTICLES]]
 
 
 def fill(settings: Settings, labels: Sequence[str], feedback: Path) -> None:
@@ -117,10 +127,8 @@ def fill(settings: Settings, labels: Sequence[str], feedback: Path) -> None:
         parse_intent(name, {"answers": {"en": [f"This is what to do about {name}."]}}, {})
         for name in labels
     ]
-    passages = (feedback / "passages.jsonl").read_text(encoding="utf-8").splitlines()
     articles = []
-    for number, line in enumerate(passages[:ARTICLES]):
-        passage = json.loads(line)
+    for number, passage in enumerate(passages(feedback)):
         title = passage["page_title"] or passage["section"] or "Untitled"
         body = f"## {passage['section']}\n\n{passage['text']}"
         articles.append(make_article(f"a{number}", title=title[:500], body=body))
@@ -152,15 +160,24 @@ def measure(
     registry.promote(model)
     fill(settings, sorted(labels_of_model(model)), feedback)
     port = free_port()
-    server = subprocess.Popen(
-        [sys.executable, "-m", "services.cli", "customer-service", "serve", "--port", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
+    with (place / "server.log").open("wb") as log:  # a pipe that nobody reads would stop it
+        server = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "services.cli",
+                "customer-service",
+                "serve",
+                "--port",
+                str(port),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            env={**os.environ, "TREFOIL_CUSTOMER_SERVICE_PORT": str(port)},
+        )
     try:
         wait_ready(server, port, time.perf_counter())
-        wait_searched(port, searches[-1])
+        wait_searched(port, searches[-600:])
         found = parts(precision, port, questions, searches, seconds)
         found["bars"] += swaps(precision, port, server.pid, registry, model, questions, seconds)
         return found
@@ -174,14 +191,14 @@ def labels_of_model(model: Path) -> set[str]:
     return set(settings["heads"]["intent"]["labels"])
 
 
-def wait_searched(port: int, question: str) -> None:
+def wait_searched(port: int, searches: Sequence[str]) -> None:
     """Until the passages have their vectors and an article is found."""
-    for number in range(600):
-        [answer] = in_process(closed_loop, port, [f"{question} {number}"], 1, 5.0)
+    for text in searches:
+        [answer] = closed_loop(port, [text], 1, 5.0)
         if answer.action == "retrieve":
             return
-        time.sleep(1)
-    raise SystemExit("no article was found within ten minutes")
+        time.sleep(0.5)
+    raise SystemExit("no article was found within five minutes")
 
 
 def in_process(load: Any, *arguments: Any) -> list[Answer]:

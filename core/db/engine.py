@@ -10,11 +10,14 @@ A SQLite transaction begins with BEGIN IMMEDIATE, so that it waits for its turn 
 One that first reads and then writes would otherwise fail in the middle, at once and whatever the
 time-out, when another one wrote in between. Long or frequent reads use `read_only` sessions, which
 wait for nobody and hold up nobody; keep the writing ones short and run no model inside them.
+Writers of one process wait for each other in a queue of ours: SQLite's own waiting is to sleep and
+look again, up to a tenth of a second later, and whoever comes in between is first.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import PoolProxiedConnection, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
 
 from core.db.failures import meaning_of
 from core.errors import Overloaded, SettingsError, StorageError
@@ -32,6 +35,7 @@ from core.errors import Overloaded, SettingsError, StorageError
 BUSY_SECONDS = 10
 _READ_ONLY = "trefoil_read_only"
 _QUERY_ONLY = "query_only"
+_TURN = "turn"
 
 
 def make_engine(url: str) -> Engine:
@@ -138,14 +142,16 @@ def _sqlite_engine(url: URL) -> Engine:
     engine = create_engine(
         url,
         poolclass=_Pool,
-        pool_size=5,
-        max_overflow=45,
+        pool_size=16,
+        max_overflow=34,
         pool_timeout=BUSY_SECONDS,
         hide_parameters=True,
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
     )
     event.listen(engine, "connect", _set_up_sqlite)
-    event.listen(engine, "begin", _begin)
+    turns = _Turns()
+    event.listen(engine, "begin", turns.begin)
+    event.listen(engine, "checkin", turns.end)
     event.listen(engine, "handle_error", _translate)
     return engine
 
@@ -174,13 +180,27 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.01)
 
 
-def _begin(connection: Connection) -> None:
-    read_only = bool(connection.get_execution_options().get(_READ_ONLY, False))
-    # The pragma stays with the pooled connection, so it is sent only when it changes.
-    if connection.info.get(_QUERY_ONLY, False) != read_only:
-        raw_connection(connection).execute(f"PRAGMA query_only={int(read_only)}")
-        connection.info[_QUERY_ONLY] = read_only
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+class _Turns:
+    """Begins transactions: one of a process writes at a time; for others SQLite itself waits."""
+
+    def __init__(self) -> None:
+        self._writing = threading.Lock()
+
+    def begin(self, connection: Connection) -> None:
+        read_only = bool(connection.get_execution_options().get(_READ_ONLY, False))
+        # The pragma stays with the pooled connection, so it is sent only when it changes.
+        if connection.info.get(_QUERY_ONLY, False) != read_only:
+            raw_connection(connection).execute(f"PRAGMA query_only={int(read_only)}")
+            connection.info[_QUERY_ONLY] = read_only
+        if not read_only and not connection.info.get(_TURN, False):
+            # Whoever does not get it in time is told by SQLite what is the matter.
+            connection.info[_TURN] = self._writing.acquire(timeout=BUSY_SECONDS)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    def end(self, _connection: object, record: ConnectionPoolEntry) -> None:
+        """The connection goes back to the pool, whatever became of its transaction."""
+        if record.info.pop(_TURN, False):
+            self._writing.release()
 
 
 def _translate(context: ExceptionContext) -> None:

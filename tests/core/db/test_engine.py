@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from core.db.engine import make_engine, ping, session_factory, shown_url
 from core.db.types import UtcDateTime
-from core.errors import InvalidInput, SettingsError, StorageError
+from core.errors import InvalidInput, SettingsError, StorageError, TrefoilError
 
 METADATA = MetaData()
 NOTES = Table(
@@ -136,6 +137,28 @@ def test_transactions_that_read_and_then_write_wait_for_each_other(notes: Engine
     assert not failures
     with sessions() as session:
         assert session.execute(select(NOTES.c.words)).scalar_one() == "40"
+
+
+def test_after_writers_that_failed_the_next_one_writes(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.db.engine.BUSY_SECONDS", 0.05)
+    engine = make_engine(sqlite_url)
+    METADATA.create_all(engine)
+    sessions = session_factory(engine)
+    with pytest.raises(ZeroDivisionError), sessions.begin() as session:
+        session.execute(NOTES.insert().values(id=1, words="never"))
+        raise ZeroDivisionError
+    other = sqlite3.connect(str(engine.url.database), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(TrefoilError), sessions.begin() as session:
+        session.execute(NOTES.insert().values(id=1, words="never"))
+    other.execute("ROLLBACK")
+    other.close()
+    for number in range(20):  # more than the pool keeps
+        with sessions.begin() as session:
+            session.execute(NOTES.insert().values(id=number, words=str(number)))
+    engine.dispose()
 
 
 def test_ping_passes_on_a_database_that_answers(engine: Engine) -> None:
