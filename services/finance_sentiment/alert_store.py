@@ -1,20 +1,28 @@
-"""How are alerts and the baselines they rest on kept?"""
+"""How are alerts and the baselines they rest on kept, and what people said of them?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, or_, select, update
+from sqlalchemy import Row, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from services.finance_sentiment.alerts import Alert, Baseline
+from services.finance_sentiment.counts import HOURS_A_WEEK
+from services.finance_sentiment.domain import hour_of, moment_of
+from services.finance_sentiment.evidence import DETECTORS
+from services.finance_sentiment.explaining import explained
 from services.finance_sentiment.paging import newest_page
+from services.finance_sentiment.promise import Marks
 from services.finance_sentiment.store import negative_story_ids
 from services.finance_sentiment.tables import alerts, baselines
 
 MAX_STORY_IDS = 50
+# Long enough to be told of and looked at.
+DRILL_LASTS = timedelta(minutes=10)
 
 
 def latest_baseline(session: Session) -> Baseline | None:
@@ -39,18 +47,20 @@ def forget_baselines(session: Session) -> None:
 
 
 def save_alerts(
-    session: Session, found: Iterable[Alert], *, known_since: datetime, now: datetime
+    session: Session,
+    found: Iterable[Alert],
+    *,
+    known_since: datetime,
+    now: datetime,
+    baseline: Baseline | None = None,
 ) -> int:
     """Bring the stored alerts since `known_since` in line with what the counts say; how many are
     new. A late story may move an alert's start by an hour: it stays the same alert, with the start
-    that was told first. One that the counts no longer bear out is resolved, never erased."""
-    stored = list(
-        session.execute(
-            select(alerts).where(
-                or_(alerts.c.resolved_at.is_(None), alerts.c.resolved_at >= known_since)
-            )
-        )
-    )
+    that was told first. One that the counts no longer bear out is resolved, never erased. A new
+    one of the detectors is explained by the `baseline` in force."""
+    _end_drills(session, now)
+    since = or_(alerts.c.resolved_at.is_(None), alerts.c.resolved_at >= known_since)
+    stored = list(session.execute(select(alerts).where(alerts.c.is_test.is_(False), since)))
     new = 0
     for alert in found:
         same = next((row for row in stored if _overlaps(row, alert, now)), None)
@@ -68,8 +78,10 @@ def save_alerts(
         identity = {
             "topic": alert.topic,
             "detector": alert.detector,
+            "onset_at": alert.onset_at,
             "started_at": alert.started_at,
             "raised_at": now,
+            "explanation": explained(session, alert, baseline) if baseline else None,
         }
         session.execute(insert(alerts).values(identity | values))
         new += 1
@@ -79,12 +91,113 @@ def save_alerts(
     return new
 
 
+def _end_drills(session: Session, now: datetime) -> None:
+    open_ones = alerts.c.is_test & alerts.c.resolved_at.is_(None)
+    long_ago = alerts.c.raised_at <= now - DRILL_LASTS
+    session.execute(update(alerts).where(open_ones, long_ago).values(resolved_at=now))
+
+
 def _overlaps(row: Row[Any], alert: Alert, now: datetime) -> bool:
-    if (row.topic, row.detector) != (alert.topic, alert.detector):
+    # With a late story another of the detectors may have been the first.
+    alike = row.detector == alert.detector or {row.detector, alert.detector} <= set(DETECTORS)
+    if row.topic != alert.topic or not alike:
         return False
     return row.started_at <= (alert.resolved_at or now) and alert.started_at <= (
         row.resolved_at or now
     )
+
+
+# --- what people say of them --------------------------------------------------------------------
+
+
+def acknowledge(session: Session, alert_id: int, by: str, now: datetime) -> bool:
+    """Somebody has seen it; whether there is such an alert. The first to say so is kept."""
+    return _said(
+        session,
+        alert_id,
+        {
+            "acknowledged_at": func.coalesce(alerts.c.acknowledged_at, now),
+            "acknowledged_by": func.coalesce(alerts.c.acknowledged_by, by[:200]),
+        },
+    )
+
+
+def mark(session: Session, alert_id: int, false_alarm: bool | None, now: datetime) -> bool:
+    """Whether it was a false alarm (None takes the mark back); whether there is such an alert.
+    The next fit of what is normal goes by it."""
+    marked = None if false_alarm is None else now
+    return _said(session, alert_id, {"false_alarm": false_alarm, "marked_at": marked})
+
+
+def _said(session: Session, alert_id: int, values: Mapping[str, Any]) -> bool:
+    saying = update(alerts).where(alerts.c.id == alert_id).values(values).returning(alerts.c.id)
+    return session.execute(saying).first() is not None
+
+
+def said_false(session: Session) -> SaidFalse:
+    """All of the detectors' alerts that were marked as false, and since when they watch."""
+    query = select(alerts).where(
+        alerts.c.false_alarm.is_(True),
+        alerts.c.is_test.is_(False),
+        alerts.c.detector.in_(DETECTORS),
+    )
+    rows = tuple(
+        (
+            row.topic,
+            hour_of(row.onset_at or row.started_at),
+            hour_of(row.started_at),
+            hour_of(row.resolved_at) + 1 if row.resolved_at else None,
+        )
+        for row in session.execute(query)
+    )
+    watched_from = session.execute(select(func.min(baselines.c.from_hour))).scalar_one()
+    return SaidFalse(rows, watched_from)
+
+
+@dataclass(frozen=True)
+class SaidFalse:
+    """(topic, onset, start, end or None) of alerts that were marked as false, in hours."""
+
+    alerts: tuple[tuple[str, int, int, int | None], ...]
+    watched_from: int | None
+
+    def between(self, first_hour: int, end_hour: int) -> Marks:
+        """What there is of it to learn from these hours."""
+        inside = [said for said in self.alerts if first_hour <= said[2] < end_hour]
+        spans = tuple((topic, onset, end or end_hour) for topic, onset, _, end in inside)
+        watched = end_hour if self.watched_from is None else max(first_hour, self.watched_from)
+        return Marks(len(inside), max(0, end_hour - watched) / HOURS_A_WEEK, spans)
+
+
+def realised(session: Session, now: datetime) -> dict[str, float | int | None]:
+    """What the promise came to: weeks watched, the detectors' alerts in them and a week, and how
+    many were marked as false and as true."""
+    watched_from = session.execute(select(func.min(baselines.c.from_hour))).scalar_one()
+    if watched_from is None:
+        return dict.fromkeys(("weeks", "alerts", "alerts_per_week", "false", "true"))
+    query = select(alerts.c.false_alarm, func.count()).where(
+        alerts.c.is_test.is_(False),
+        alerts.c.detector.in_(DETECTORS),
+        alerts.c.started_at >= moment_of(watched_from),
+    )
+    counted = {row[0]: int(row[1]) for row in session.execute(query.group_by(alerts.c.false_alarm))}
+    weeks = max(hour_of(now) - int(watched_from), 0) / HOURS_A_WEEK
+    total = sum(counted.values())
+    return {
+        "weeks": weeks,
+        "alerts": total,
+        "alerts_per_week": total / weeks if weeks else None,
+        "false": counted.get(True, 0),
+        "true": counted.get(False, 0),
+    }
+
+
+# --- out ---------------------------------------------------------------------------------------
+
+
+def alert_of(session: Session, alert_id: int) -> Row[Any] | None:
+    """One alert, with its explanation."""
+    return session.execute(select(alerts).where(alerts.c.id == alert_id)).first()
 
 
 def page_of_alerts(

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Query
 from sqlalchemy import Row
 from sqlalchemy.orm import Session, sessionmaker
 
-from core.net.policy import redact
 from core.web import requires
 from services.finance_sentiment.alert_store import latest_baseline, page_of_alerts
+from services.finance_sentiment.confusion import Confusion
 from services.finance_sentiment.domain import PENDING, UNLABELLED, Label, hour_of, moment_of
 from services.finance_sentiment.labels import label_fields
 from services.finance_sentiment.schemas import (
@@ -24,8 +24,6 @@ from services.finance_sentiment.schemas import (
     ClassifyRequest,
     ClassifyResponse,
     Figures,
-    SourcesResponse,
-    SourceState,
     StoriesPage,
     StoriesQuery,
     Story,
@@ -35,14 +33,17 @@ from services.finance_sentiment.schemas import (
     TrendsResponse,
     Watch,
 )
-from services.finance_sentiment.sources import all_sources
 from services.finance_sentiment.store import (
     StoryFilter,
+    carried_by,
     page_of_stories,
     sentiment_counts,
     unread_counts,
 )
 from services.finance_sentiment.trends import Tally, Trend, trends, window
+from services.finance_sentiment.watch_store import model_versions
+
+_CORRECTED = "negative_share_corrected"
 
 
 class Classify(Protocol):
@@ -60,6 +61,8 @@ class Parts:
     classify: Classify
     now: Callable[[], datetime]
     false_alarms_per_week: float
+    # The live model's version and its confusions.
+    confusion: Callable[[], tuple[str, Confusion | None]] = lambda: ("", None)
 
 
 def make_router(parts: Parts) -> APIRouter:
@@ -74,7 +77,9 @@ def make_router(parts: Parts) -> APIRouter:
             page, following = page_of_stories(
                 session, wanted, limit=query.limit, cursor=query.cursor
             )
-        return StoriesPage(stories=[_story(row) for row in page], next_cursor=following)
+            carried = carried_by(session, [row.id for row in page])
+        shown = [_story(row, carried[row.id]) for row in page]
+        return StoriesPage(stories=shown, next_cursor=following)
 
     @router.get("/trends", dependencies=[requires("read")])
     def topic_trends(query: Annotated[TrendsQuery, Query()]) -> TrendsResponse:
@@ -84,21 +89,17 @@ def make_router(parts: Parts) -> APIRouter:
         with parts.read() as session:
             rows = sentiment_counts(session, first, end, query.topic)
             unread = unread_counts(session, first, end)
+            labelled_by = model_versions(session, first, end)
+        version, confusion = parts.confusion()
+        known = confusion if labelled_by == {version} else None
         return TrendsResponse(
             bucket=query.bucket,
             since=since,
             until=until,
-            topics=[_trend(trend) for trend in trends(rows, query.bucket)],
+            topics=[_trend(trend, known) for trend in trends(rows, query.bucket)],
             pending=unread[PENDING],
             unlabelled=unread[UNLABELLED],
         )
-
-    @router.get("/sources", dependencies=[requires("read")])
-    def sources() -> SourcesResponse:
-        """Every feed and how it is doing."""
-        with parts.read() as session:
-            rows = all_sources(session)
-        return SourcesResponse(sources=[_source(row) for row in rows])
 
     @router.get("/alerts", dependencies=[requires("read")])
     def alerts(query: Annotated[AlertsQuery, Query()]) -> AlertsPage:
@@ -123,13 +124,9 @@ def make_router(parts: Parts) -> APIRouter:
     return router
 
 
-def _story(row: Row[Any]) -> Story:
-    return Story(**{name: getattr(row, name) for name in Story.model_fields})
-
-
-def _source(row: Row[Any]) -> SourceState:
-    values = {name: getattr(row, name) for name in SourceState.model_fields}
-    return SourceState(**values | {"url": redact(row.url)})
+def _story(row: Row[Any], sources: list[str]) -> Story:
+    values = {name: getattr(row, name) for name in Story.model_fields if name != "sources"}
+    return Story(sources=sources, **values)
 
 
 def _alert(row: Row[Any]) -> AlertState:
@@ -155,16 +152,23 @@ def _watch(session: Session, promised: float) -> Watch:
     )
 
 
-def _trend(trend: Trend) -> TopicTrend:
+def _trend(trend: Trend, confusion: Confusion | None) -> TopicTrend:
     return TopicTrend(
         topic=trend.topic,
-        **_figures(trend.total).model_dump(),
+        **_figures(trend.total, confusion).model_dump(),
         buckets=[
-            Bucket(start=start, **_figures(tally).model_dump())
+            Bucket(start=start, **_figures(tally, confusion).model_dump())
             for start, tally in trend.buckets.items()
         ],
     )
 
 
-def _figures(tally: Tally) -> Figures:
-    return Figures(**{name: getattr(tally, name) for name in Figures.model_fields})
+def _figures(tally: Tally, confusion: Confusion | None) -> Figures:
+    found = confusion.corrected(tally.stories, tally.negative) if confusion else None
+    names = [name for name in Figures.model_fields if not name.startswith(_CORRECTED)]
+    share, interval = found or (None, None)
+    return Figures(
+        **{name: getattr(tally, name) for name in names},
+        negative_share_corrected=share,
+        negative_share_corrected_ci=interval,
+    )

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from core.artifacts import Registry, Version
 from core.db.engine import make_engine, ping, session_factory
@@ -21,10 +21,14 @@ from core.inference.tokenizer import Tokens
 from core.web import Check
 from core.web import create_app as create_web_app
 from core.web.health import database_check
+from services.finance_sentiment.alerts_api import AlertParts, make_alerts_router
 from services.finance_sentiment.api import Parts, make_router
+from services.finance_sentiment.confusion import Confusion
 from services.finance_sentiment.domain import KIND, Label
 from services.finance_sentiment.labels import Labeler
+from services.finance_sentiment.push_api import make_push_router
 from services.finance_sentiment.settings import Settings
+from services.finance_sentiment.sources_api import SourceParts, make_sources_router
 from services.finance_sentiment.tables import MIGRATIONS, api_keys
 
 
@@ -42,7 +46,15 @@ def create_app(
         classify=model.classify,
         now=now,
         false_alarms_per_week=chosen.false_alarms_per_week,
+        confusion=model.confusion,
     )
+
+    write = session_factory(engine)
+    router = APIRouter()
+    router.include_router(make_router(parts))
+    router.include_router(make_sources_router(SourceParts(parts.read, write, now)))
+    router.include_router(make_push_router(write, now))
+    router.include_router(make_alerts_router(AlertParts(parts.read, write, now)))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -64,7 +76,7 @@ def create_app(
     return create_web_app(
         "Trefoil news monitor",
         settings=chosen,
-        router=make_router(parts),
+        router=router,
         lifespan=lifespan,
         ready=ready,
         keys=StoredKeys(session_factory(engine, read_only=True), api_keys),
@@ -102,6 +114,14 @@ class ServedModel:
         except NotReady:
             # The version was replaced between our look and its queue's end: ask the new one.
             return await self._classify(self._slot.current(), texts)
+
+    def confusion(self) -> tuple[str, Confusion | None]:
+        """(version, what it takes for what) of the live model; "" where there is none."""
+        try:
+            labeler = self._slot.current().labeler
+        except NotReady:
+            return "", None
+        return labeler.version, labeler.confusion
 
     async def _classify(self, running: _Running, texts: Sequence[str]) -> tuple[str, list[Label]]:
         version = running.labeler.version

@@ -1,15 +1,17 @@
 """Which alerts would a stretch of past news have raised?
 
 The hours are walked through as they were lived, by the same `advance` that the worker calls: what
-is normal at any hour was learned from the hours before it.
+is normal at any hour was learned from the hours before it, and alerts live as the worker's do. Then
+the same walk is made as if other numbers of false alarms had been accepted.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,16 @@ from services.finance_sentiment.alert_store import MAX_STORY_IDS
 from services.finance_sentiment.alerts import (
     LEARNING_HOURS,
     LEARNING_STORIES,
+    Advance,
     Alert,
+    Terms,
     advance,
 )
 from services.finance_sentiment.counts import HOURS_A_WEEK, HourlyCounts
 from services.finance_sentiment.domain import hour_of
 from services.finance_sentiment.history import published, read_history
+from services.finance_sentiment.life import AT_ONCE, Policy
+from services.finance_sentiment.promise import OTHER_BUDGETS
 from services.finance_sentiment.rules import Rule, apply_rules
 
 
@@ -53,16 +59,17 @@ def backtest(
     *,
     false_alarms_per_week: float,
     rules: Sequence[Rule] = (),
+    policy: Policy = AT_ONCE,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The contract's keys. `stories` oldest first, at least one."""
+    """The contract's keys, and what the promise came to. `stories` oldest first, at least one;
+    `policy` is of the detectors, rules have their own."""
     counts = HourlyCounts.from_rows(
         (topic, hour_of(moment), 1, int(sentiment == "negative"))
         for moment, topic, sentiment, _ in stories
     )
-    walked = advance(
-        None, counts, counts.end_hour, false_alarms_per_week=false_alarms_per_week, seed=seed
-    )
+    terms = Terms(false_alarms_per_week, seed=seed, policy=policy)
+    walked = advance(None, counts, counts.end_hour, terms)
     alerts = sorted(
         [*walked.alerts, *apply_rules(rules, counts)],
         key=lambda alert: (alert.started_at, alert.topic, alert.detector),
@@ -76,8 +83,40 @@ def backtest(
         "weeks": hours / HOURS_A_WEEK,
         "alerts_per_week": len(alerts) * HOURS_A_WEEK / hours,
         "threshold": None if walked.baseline is None else walked.baseline.threshold,
+        "promise": None if walked.baseline is None else walked.baseline.promise.to_json(),
+        "watched_weeks": _watched_hours(walked, counts, terms) / HOURS_A_WEEK,
+        "mean_delay_hours": _mean_delay(walked.alerts),
+        "by_topic": dict(Counter(alert.topic for alert in alerts)),
+        "by_detector": dict(Counter(alert.detector for alert in alerts)),
+        "other_budgets": _other_budgets(counts, terms) if walked.baseline else {},
         "remark": _remark(walked.baseline is None),
     }
+
+
+def _watched_hours(walked: Advance, counts: HourlyCounts, terms: Terms) -> int:
+    """Hours after the first fit; before it nothing is promised and nothing fires."""
+    return counts.end_hour - min(terms.learned) if walked.baseline is not None else 0
+
+
+def _mean_delay(alerts: Sequence[Alert]) -> float | None:
+    """Hours from where the evidence began to gather to the alert."""
+    delays = [(alert.started_at - alert.onset_at) / timedelta(hours=1) for alert in alerts]
+    return sum(delays) / len(delays) if delays else None
+
+
+def _other_budgets(counts: HourlyCounts, terms: Terms) -> dict[str, dict[str, Any]]:
+    """What the detectors would have done at multiples of the accepted false alarms."""
+    found = {}
+    for times in OTHER_BUDGETS:
+        other = replace(terms, times=f"{times:g}")
+        alerts = advance(None, counts, counts.end_hour, other).alerts
+        hours = max(1, counts.end_hour - min(terms.learned))
+        found[f"{terms.false_alarms_per_week * times:g}"] = {
+            "alerts": len(alerts),
+            "alerts_per_week": len(alerts) * HOURS_A_WEEK / hours,
+            "mean_delay_hours": _mean_delay(alerts),
+        }
+    return found
 
 
 def summary(result: Mapping[str, Any]) -> list[str]:
@@ -87,7 +126,12 @@ def summary(result: Mapping[str, Any]) -> list[str]:
         f"{len(result['alerts'])} alerts in {result['weeks']:.1f} weeks of {result['stories']} "
         f"stories (promised false alarms a week: {promised:g})"
     )
-    return [line, *([result["remark"]] if result["remark"] else [])]
+    others = [
+        f"at {budget} a week accepted: {found['alerts']} alerts"
+        for budget, found in result["other_budgets"].items()
+    ]
+    lines = [line, *([", ".join(others)] if others else [])]
+    return [*lines, *([result["remark"]] if result["remark"] else [])]
 
 
 def _remark(learning: bool) -> str | None:

@@ -25,6 +25,7 @@ from services.tuning import Tuning, tuning_options
 NAME = "finance-sentiment"
 _SETTINGS = "services.finance_sentiment.settings:Settings"
 _MIGRATIONS = "services.finance_sentiment.migrations"
+_HOURS, _HOURS_1 = click.IntRange(0, 168), click.IntRange(1, 168)
 
 group = service_group(
     NAME,
@@ -111,28 +112,73 @@ def predict_command(model: Path, texts: Path, output: Path) -> None:
     help="Accepted over all topics together.",
 )
 @existing_file("--rules", required=False, help="YAML rules that are watched as well.")
+@click.option("--for-hours", type=_HOURS_1, default=1, show_default=True, help="Seen in a row.")
+@click.option("--keep-firing-hours", type=_HOURS, default=0, show_default=True, help="After it.")
+@click.option("--cool-down-hours", type=_HOURS, default=0, show_default=True, help="Then quiet.")
 @click.option("--seed", default=0, show_default=True, help="Of the simulation of the threshold.")
 @json_option
 def backtest_command(
-    stories: Path, false_alarms_per_week: float, rules: Path | None, seed: int, json_path: Path
+    stories: Path,
+    false_alarms_per_week: float,
+    rules: Path | None,
+    for_hours: int,
+    keep_firing_hours: int,
+    cool_down_hours: int,
+    seed: int,
+    json_path: Path,
 ) -> None:
     from services.finance_sentiment.backtest import backtest, read_labelled, summary
+    from services.finance_sentiment.life import Policy
     from services.finance_sentiment.rules import read_rules
 
     result = backtest(
         read_labelled(stories),
         false_alarms_per_week=false_alarms_per_week,
         rules=read_rules(rules) if rules else (),
+        policy=Policy(for_hours, keep_firing_hours, cool_down_hours),
         seed=seed,
     )
     save_figures(json_path, result, summary(result))
 
 
 @group.command(
+    "drill",
+    help="A made-up surge, from counted hours to a kept alert marked TEST. "
+    f"Example: trefoil {NAME} drill --topic banking",
+)
+@click.option("--topic", default="", help="Which topic (default: the one with most stories).")
+@click.option("--negative-share", type=click.FloatRange(0, 1), default=0.6, show_default=True)
+@click.option("--hours", type=click.IntRange(1, 48), default=12, show_default=True)
+@click.option("--seed", type=int, help="Of what is drawn (default: another each time).")
+def drill_command(topic: str, negative_share: float, hours: int, seed: int | None) -> None:
+    from datetime import UTC
+
+    import numpy as np
+
+    from services.finance_sentiment.drill import drill
+    from services.finance_sentiment.life import Policy
+
+    settings = _settings()
+    done = drill(
+        _sessions(),
+        topic=topic,
+        negative_share=negative_share,
+        hours=hours,
+        policy=Policy(settings.alert_for_hours),
+        now=datetime.now(UTC),
+        rng=np.random.default_rng(seed),
+    )
+    played = f"{done.topic}: {done.negative} of {done.stories} stories negative in {done.hours} h"
+    if done.alert_id is None:
+        raise click.ClickException(f"{played}: no alert; try a larger share or more hours")
+    click.echo(f"{played}: TEST alert {done.alert_id}, {done.delay_hours:g} h after the onset")
+
+
+@group.command(
     "import",
     help=f"Take in feeds or past stories. Example: trefoil {NAME} import --sources sources.yaml",
 )
-@existing_file("--sources", required=False, help="A YAML list of feeds: name, url.")
+@existing_file("--sources", required=False, help="Feeds: a YAML list (name, url) or an OPML file.")
 @existing_file("--stories", required=False, help="Past stories, labelled or not.")
 @click.option(
     "--rebase-to-now", is_flag=True, help="Move the stories so that the last one is published now."
@@ -180,6 +226,21 @@ def import_command(
             f"stories: {done.added} of {done.read} added, the others were there; "
             f"{done.unlabelled} without a label wait for the worker"
         )
+
+
+@group.command(
+    "export", help=f"Write the feeds as OPML. Example: trefoil {NAME} export --sources feeds.opml"
+)
+@click.option(
+    "--sources",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The OPML file to write; addresses stand in it whole, with what is secret in them.",
+)
+def export_command(sources: Path) -> None:
+    from services.finance_sentiment.importing import export_sources
+
+    click.echo(f"{export_sources(_sessions(), sources)} feeds → {sources}")
 
 
 @group.command(

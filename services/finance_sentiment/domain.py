@@ -26,7 +26,6 @@ MAX_SUMMARY = 4_000
 CLOCK_TOLERANCE = timedelta(minutes=10)
 # Feeds did not exist before; such dates are unset fields and broken clocks.
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
-_LONGEST_BACKOFF = timedelta(hours=6)
 _SENTENCE_ENDS = (".", "!", "?", "。", "！", "？", "…", ":", "：")
 
 
@@ -87,14 +86,3 @@ def hour_of(moment: datetime) -> int:
 def moment_of(hour: int) -> datetime:
     """The start of that hour."""
     return datetime.fromtimestamp(hour * 3600, UTC)
-
-
-def wait_before_next_check(
-    interval: timedelta, errors: int, *, asked: timedelta = timedelta(), jitter: float = 0.0
-) -> timedelta:
-    """How long a feed rests: its interval, doubled with each error in a row up to six hours, never
-    less than the server `asked` for (Retry-After), and up to a tenth longer by `jitter` in [0, 1],
-    so that feeds taken in together drift apart."""
-    longest = max(interval, _LONGEST_BACKOFF)
-    doubled = min(interval * (1 << min(errors, 20)), longest)
-    return max(doubled, min(asked, longest)) * (1 + 0.1 * jitter)

@@ -12,13 +12,14 @@ import io
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urljoin
 
 from core.errors import InvalidInput, TooLarge
+from services.finance_sentiment.charsets import in_utf8
 from services.finance_sentiment.domain import MAX_SUMMARY, MAX_TITLE, Entry
 from services.finance_sentiment.stories import plain_text, shortened, web_address
 
@@ -29,7 +30,10 @@ _TITLE_FROM_TEXT = 140
 _MAX_ID = 2_000
 
 _TAG = re.compile(rb"<[^<>]*")
-_ENTITY = re.compile(rb"<!ENTITY\s+(%)?[^>]*?([\"'])(.*?)\2", re.DOTALL)
+# Those that name a file elsewhere are not meant: feedparser drops them and fetches nothing.
+_ENTITY = re.compile(
+    rb"<!ENTITY\s+(%)?(?![^>\"']*\b(?:PUBLIC|SYSTEM)\b)[^>]*?([\"'])(.*?)\2", re.DOTALL
+)
 _FIRST_ELEMENT = re.compile(rb"<[A-Za-z]")
 _JSON_START = re.compile(rb"^(?:\xef\xbb\xbf)?\s*[{\[]")
 # feedparser's remarks about how the document was sent, and none at all.
@@ -48,6 +52,8 @@ class ParsedFeed:
     dropped: int
     cut: bool
     remark: str
+    # RSS's own word on how long it may be kept, in seconds; 0 where it says nothing.
+    ttl: float = 0.0
 
 
 def parse_feed(
@@ -58,7 +64,8 @@ def parse_feed(
         raise InvalidInput("the answer is empty", mend=_EXPECTED)
     if _JSON_START.match(body[:200]):
         return _parse_json(body, base_url, max_entries)
-    return _parse_xml(_bounded_xml(body), content_type, base_url, max_entries)
+    body = _bounded_xml(in_utf8(body, content_type))
+    return _parse_xml(body, content_type, base_url, max_entries)
 
 
 # --- XML ---------------------------------------------------------------------------------------
@@ -114,9 +121,15 @@ def _parse_xml(body: bytes, content_type: str, base_url: str, max_entries: int) 
     remark = "" if remark in _HARMLESS else remark
     title = plain_text(_text(found.get("feed", {}).get("title")), MAX_TITLE)
     raw = found["entries"]
-    return _collected(
-        title, (_xml_entry(e, base_url) for e in raw[:max_entries]), len(raw) > max_entries, remark
-    )
+    entries = (_xml_entry(e, base_url) for e in raw[:max_entries])
+    feed = _collected(title, entries, len(raw) > max_entries, remark)
+    return replace(feed, ttl=_ttl(found.get("feed", {}).get("ttl")))
+
+
+def _ttl(value: object) -> float:
+    """Seconds of RSS's `<ttl>`, which counts minutes; 0 where it is no number of them."""
+    text = _text(value)
+    return 60.0 * int(text[:6]) if text.isascii() and text.isdigit() else 0.0
 
 
 def _xml_entry(raw: Mapping[str, Any], base_url: str) -> Entry | None:

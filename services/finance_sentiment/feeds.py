@@ -9,12 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
+from urllib.parse import urlsplit
 
-from core.errors import FetchError, InvalidInput
+from core.errors import FetchError, FetchTimeout, InvalidInput
 from core.net import Response
 from core.net.retry import retry_after
 from services.finance_sentiment.domain import Entry
 from services.finance_sentiment.feed_formats import parse_feed
+from services.finance_sentiment.pacing import LONGEST_ASKED, fresh_for
+from services.finance_sentiment.stories import web_address
 
 ACCEPT = (
     "application/rss+xml, application/atom+xml, application/rdf+xml, application/feed+json, "
@@ -42,11 +45,35 @@ class Source:
     last_modified: str | None = None
     interval_seconds: float | None = None
     error_count: int = 0
+    # What its own pace has become, and what RSS's <ttl> said last.
+    learned_seconds: float | None = None
+    ttl_seconds: float = 0.0
+
+    @property
+    def host(self) -> str:
+        """Whom it shares its rests with: host and port."""
+        return host_of(self.url)
+
+
+def host_of(url: str) -> str:
+    """Host and port of an address, as feeds of one server share them."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80}.get(parts.scheme, 443)
+    return f"{parts.hostname or ''}:{port}"[:255]
+
+
+# fine: it answered · trouble: no connection, no answer in time, or a gateway's error · busy: it
+# asks to be left alone for a while
+HostState = Literal["fine", "trouble", "busy"]
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What came of one request. `wait` is what the server asked for with Retry-After."""
+    """What came of one request.
+
+    `wait` is what the server asked for with Retry-After, `fresh` how long it calls its answer
+    fresh. `moved_to` is the feed's new address where the old one said that it moved for good.
+    """
 
     outcome: Literal["fresh", "unchanged", "failed"]
     entries: tuple[Entry, ...] = ()
@@ -54,6 +81,11 @@ class Fetched:
     last_modified: str | None = None
     error: str = ""
     wait: timedelta = timedelta()
+    title: str = ""
+    fresh: timedelta = timedelta()
+    ttl_seconds: float = 0.0
+    moved_to: str = ""
+    host: HostState = "fine"
 
 
 def fetch_feed(client: Client, source: Source, *, now: datetime, max_entries: int) -> Fetched:
@@ -61,13 +93,20 @@ def fetch_feed(client: Client, source: Source, *, now: datetime, max_entries: in
     try:
         response = client.get(source.url, headers=_conditional(source))
     except FetchError as error:
-        return _failed(str(error))
+        # Only these two say that the host did not answer; the others are about what it answered.
+        silent = type(error) in (FetchError, FetchTimeout)
+        return _failed(str(error), host="trouble" if silent else "fine")
     if response.status == 304:
-        return Fetched("unchanged", etag=source.etag, last_modified=source.last_modified)
+        return Fetched(
+            "unchanged",
+            etag=source.etag,
+            last_modified=source.last_modified,
+            fresh=_freshness(response, source.ttl_seconds, now),
+            ttl_seconds=source.ttl_seconds,
+            moved_to=permanent_address(response),
+        )
     if not response.ok:
-        asked = retry_after(response.headers.get("retry-after"), now)
-        # Bounded before it becomes a timedelta, which holds only so many days.
-        return _failed(f"the server answered {response.status}", timedelta(0, min(asked, 86_400.0)))
+        return _refused(response, now)
     try:
         feed = parse_feed(
             response.body,
@@ -82,7 +121,40 @@ def fetch_feed(client: Client, source: Source, *, now: datetime, max_entries: in
         feed.entries,
         _validator(response.headers.get("etag")),
         _validator(response.headers.get("last-modified")),
+        title=feed.title,
+        fresh=_freshness(response, feed.ttl, now),
+        ttl_seconds=feed.ttl,
+        moved_to=permanent_address(response),
     )
+
+
+def permanent_address(response: Response) -> str:
+    """Where a chain of redirects moved the feed for good: behind its first run of 301 and 308; ""
+    where it did not. A step from https down to http is followed and never recorded."""
+    stops = [url for _, url in response.redirects] + [response.url]
+    moved = ""
+    for (status, url), following in zip(response.redirects, stops[1:], strict=True):
+        downgrade = url.startswith("https:") and not following.startswith("https:")
+        if status not in (301, 308) or downgrade or not web_address(following):
+            break
+        moved = following
+    return moved
+
+
+def _freshness(response: Response, ttl_seconds: float, now: datetime) -> timedelta:
+    return max(fresh_for(response.headers, now), timedelta(seconds=ttl_seconds))
+
+
+def _refused(response: Response, now: datetime) -> Fetched:
+    asked = retry_after(response.headers.get("retry-after"), now)
+    # Bounded before it becomes a timedelta, which holds only so many days.
+    wait = timedelta(seconds=min(asked, LONGEST_ASKED.total_seconds()))
+    state: HostState = "fine"
+    if response.status == 429 or (response.status == 503 and wait):
+        state = "busy"
+    elif response.status in (502, 503, 504):
+        state = "trouble"
+    return _failed(f"the server answered {response.status}", wait, host=state)
 
 
 def _conditional(source: Source) -> dict[str, str]:
@@ -101,5 +173,5 @@ def _validator(value: str | None) -> str | None:
     return value
 
 
-def _failed(error: str, wait: timedelta = timedelta()) -> Fetched:
-    return Fetched("failed", error=error[:_MAX_ERROR], wait=wait)
+def _failed(error: str, wait: timedelta = timedelta(), *, host: HostState = "fine") -> Fetched:
+    return Fetched("failed", error=error[:_MAX_ERROR], wait=wait, host=host)

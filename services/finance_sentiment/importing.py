@@ -10,10 +10,13 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.files import written_whole
 from services.finance_sentiment.alert_store import forget_baselines
 from services.finance_sentiment.history import PastStory, read_history, rebased
-from services.finance_sentiment.sources import read_sources, save_sources
-from services.finance_sentiment.store import Incoming, add_stories
+from services.finance_sentiment.intake import Incoming, add_stories
+from services.finance_sentiment.opml import Outline, write_opml
+from services.finance_sentiment.source_lists import read_sources
+from services.finance_sentiment.sources import all_sources, save_sources
 
 # Stories of one transaction: short enough that a server can write in between.
 _CHUNK = 200
@@ -29,7 +32,7 @@ class Imported:
 
 
 def import_sources(sessions: sessionmaker[Session], path: Path, now: datetime) -> tuple[int, int]:
-    """(added, known) feeds of a YAML list."""
+    """(added, known) feeds of a YAML list or an OPML file."""
     listed = read_sources(path)
     with sessions.begin() as session:
         return save_sources(session, listed, now)
@@ -43,11 +46,13 @@ def import_stories(
     anchor: datetime | None = None,
     leave_out: timedelta = timedelta(),
     relabel: bool = False,
+    as_news: bool = False,
 ) -> Imported:
     """Keep the stories of a file that are new.
 
     With `anchor` all are moved so that the last one was published then; those of the `leave_out`
     before it are not taken. `relabel` drops the labels they came with: the model will read them.
+    History makes the detector learn anew; `as_news` says that these stories are none.
     """
     moment = now()
     past = read_history(path, anchor=anchor or moment)
@@ -63,7 +68,7 @@ def import_stories(
             incoming = [Incoming(s.entry(), s.label()) for s in stories[start : start + _CHUNK]]
             with sessions.begin() as session:
                 added += add_stories(session, incoming, source=source, source_id=None, now=moment)
-    if added:
+    if added and not as_news:
         with sessions.begin() as session:
             forget_baselines(session)
     return Imported(len(past), added, sum(1 for story in past if not story.sentiment))
@@ -74,3 +79,12 @@ def _by_source(past: Sequence[PastStory]) -> dict[str, list[PastStory]]:
     for story in past:
         found[story.source].append(story)
     return found
+
+
+def export_sources(sessions: sessionmaker[Session], path: Path) -> int:
+    """Write all feeds as OPML; how many."""
+    with sessions() as session:
+        feeds = [Outline(row.name, row.url) for row in all_sources(session)]
+    with written_whole(path) as file:
+        file.write(write_opml(feeds, "Feeds of the news monitor"))
+    return len(feeds)

@@ -16,11 +16,14 @@ from core.inference.classifier import Predictions, TextClassifier
 from core.inference.tokenizer import Tokens
 from core.privacy import redact
 from core.text import language_of, word_tokens
+from services.finance_sentiment.confusion import Confusion
 from services.finance_sentiment.domain import KIND, SENTIMENT, TOPIC, Label
 
 _WORDS_LOOKED_AT = 2_000
 # The manifest's word on whether the training texts were redacted; older ones do not have it.
 REDACTED = "redacted"
+# Its count of what the sentiment head takes for what; older ones do not have it.
+CONFUSION = "confusion"
 
 
 class Labeler:
@@ -33,8 +36,10 @@ class Labeler:
         unreadable: Mapping[str, Mapping[str, float]],
         *,
         redacted: bool = False,
+        confusion: Confusion | None = None,
     ) -> None:
         self.model = model
+        self.confusion = confusion
         self._redacted = redacted
         self.version = version
         # language → head → least confidence at which n-grams alone are believed
@@ -52,7 +57,8 @@ class Labeler:
         model = TextClassifier.load(folder, manifest.settings["classifier"], threads=threads)
         limits = manifest.settings.get("unreadable", {}).get("confidence", {})
         redacted = bool(manifest.settings.get(REDACTED, False))
-        return cls(model, manifest.identity, limits, redacted=redacted)
+        confusion = Confusion.from_json(manifest.settings.get(CONFUSION))
+        return cls(model, manifest.identity, limits, redacted=redacted, confusion=confusion)
 
     @classmethod
     def of_version(cls, version: Version, *, threads: int = 2) -> Labeler:

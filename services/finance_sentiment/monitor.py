@@ -1,7 +1,9 @@
 """How does one pass of the monitor go, from feeds to alerts?
 
+    take_folder    what lies in the watched folder: read, its new stories kept
     fetch_due      every feed whose time has come: asked, read, its new stories kept
-    label_pending  stories that wait for a label: read by the model, labelled
+    label_pending  stories that wait for a label: read by the model, labelled, or folded into the
+                   story that they repeat
     evaluate       the hours that are over: counted, watched, alerts raised or resolved
 
 Each is safe to run in two workers at once and after a kill at any point: a feed is claimed before
@@ -14,30 +16,31 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from threading import Event
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.db import leases
-from services.finance_sentiment.alert_store import latest_baseline, save_alerts, save_baseline
-from services.finance_sentiment.alerts import advance
-from services.finance_sentiment.baseline import HISTORY_HOURS
-from services.finance_sentiment.domain import Label, hour_of, moment_of
 from services.finance_sentiment.feeds import Client, Source, fetch_feed
-from services.finance_sentiment.rules import Rule, apply_rules
-from services.finance_sentiment.settings import Settings
-from services.finance_sentiment.sources import claim, due_sources, record
-from services.finance_sentiment.store import (
+from services.finance_sentiment.folder import Folder
+from services.finance_sentiment.intake import (
     Incoming,
     add_stories,
-    hourly_counts,
-    pending_texts,
-    waiting_before,
-    write_labels,
+    forget_old,
+    one_at_a_time,
 )
+from services.finance_sentiment.life import Policy
+from services.finance_sentiment.merging import Reading, RecentVectors
+from services.finance_sentiment.pacing import Bounds, lanes
+from services.finance_sentiment.rules import Rule
+from services.finance_sentiment.settings import Settings
+from services.finance_sentiment.sources import Checked, claim, due_sources, record
+from services.finance_sentiment.store import pending_texts, write_labels
 from services.finance_sentiment.tables import leases as leases_table
+from services.finance_sentiment.watching import Watch, evaluate
 
 logger = logging.getLogger("trefoil.finance_sentiment")
 
@@ -45,12 +48,12 @@ logger = logging.getLogger("trefoil.finance_sentiment")
 SETTLE_HOURS = 24
 # Longer than one batch or one evaluation takes; a worker that dies is replaced after this time.
 LEASE = timedelta(minutes=1)
-_LEASES = ("label", "evaluate")
+_LEASES = ("label", "evaluate", "folder")
 # Feeds looked for in one pass; the rest are found by the next.
 _FEEDS_A_PASS = 500
 
 Clock = Callable[[], datetime]
-LabelTexts = Callable[[Sequence[str]], list[Label]]
+LabelTexts = Callable[[Sequence[str]], Reading]
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Monitor:
     owner: str
     rng: random.Random
     rules: Sequence[Rule] = ()
+    recent: RecentVectors = field(default_factory=RecentVectors)
 
     def fetch_due(self, stop: Event) -> int:
         """Ask every feed that is due; how many new stories came in. A broken feed keeps its error
@@ -72,8 +76,16 @@ class Monitor:
             due = due_sources(session, self.now(), _FEEDS_A_PASS)
         if not due:
             return 0
+        dealt = lanes(((source.host, source) for source in due), self.settings.fetch_per_host)
         with ThreadPoolExecutor(self.settings.fetch_concurrency, "feed") as pool:
-            return sum(pool.map(lambda source: self._check(source, stop), due))
+            return sum(pool.map(lambda lane: self._walk(lane, stop), dealt))
+
+    def take_folder(self, path: Path, stop: Event) -> int:
+        """Read what lies in the watched folder; how many new stories came in."""
+        if not self._hold("folder"):
+            return 0
+        most = (self.settings.max_feed_bytes, self.settings.max_feed_entries)
+        return Folder(path, self.sessions, self.now, *most).take(stop)
 
     def label_pending(self, label: LabelTexts, stop: Event) -> int:
         """Label what waits, batch by batch; how many stories were."""
@@ -84,10 +96,14 @@ class Monitor:
             if not waiting:
                 break
             # The model runs outside of any transaction.
-            labels = label([text for _, text in waiting])
+            reading = label([text for _, text in waiting])
             ids = [story_id for story_id, _ in waiting]
             with self.sessions.begin() as session:
-                write_labels(session, zip(ids, labels, strict=True), self.now())
+                one_at_a_time(session)
+                gone = self.recent.merge(session, ids, reading, self.now())
+                labelled = zip(ids, reading.labels, strict=True)
+                write_labels(session, (x for x in labelled if x[0] not in gone), self.now())
+                forget_old(session, self.now())
             done += len(waiting)
         return done
 
@@ -96,33 +112,25 @@ class Monitor:
         while more than a batch of earlier stories waits for its label."""
         if not self._hold("evaluate"):
             return 0
-        now = self.now()
-        until = hour_of(now)
-        with self.sessions() as session:
-            if waiting_before(session, until) > self.settings.label_batch:
-                # Half-read hours would look calm, and would be learned as normal.
-                return 0
-            baseline = latest_baseline(session)
-            if baseline and baseline.false_alarms_per_week != self.settings.false_alarms_per_week:
-                # Another promise: everything is walked through again under it.
-                baseline = None
-            reach = until if baseline is None else baseline.from_hour
-            # Everything there is for a first look back, else what the next fit could need.
-            first = 0 if baseline is None else reach - HISTORY_HOURS
-            counts = hourly_counts(session, first, until)
-        walked = advance(
-            baseline,
-            counts,
-            until,
-            false_alarms_per_week=self.settings.false_alarms_per_week,
+        watch = Watch(
+            self.settings.false_alarms_per_week,
+            unread_allowed=self.settings.label_batch,
+            rules=self.rules,
+            policy=Policy(
+                self.settings.alert_for_hours,
+                self.settings.alert_keep_firing_hours,
+                self.settings.alert_cool_down_hours,
+            ),
             settle_hours=SETTLE_HOURS,
+            degraded_share=self.settings.degraded_share,
         )
-        found = [*walked.alerts, *apply_rules(self.rules, counts)]
-        with self.sessions.begin() as session:
-            if walked.baseline is not None and walked.baseline != baseline:
-                save_baseline(session, walked.baseline, now)
-            since = moment_of(counts.first_hour if baseline is None else baseline.from_hour)
-            return save_alerts(session, found, known_since=since, now=now)
+        return evaluate(self.sessions, watch, self.now())
+
+    def _bounds(self) -> Bounds:
+        return Bounds(
+            timedelta(seconds=self.settings.fetch_interval),
+            timedelta(seconds=max(self.settings.fetch_interval, self.settings.fetch_interval_max)),
+        )
 
     def release(self) -> None:
         """Give back what is held, at the end of the work, so that nobody has to wait for it."""
@@ -135,6 +143,10 @@ class Monitor:
             return leases.acquire(
                 session, leases_table, name, self.owner, now=self.now(), ttl=LEASE
             )
+
+    def _walk(self, lane: Sequence[Source], stop: Event) -> int:
+        """Feeds of one host, one after the other."""
+        return sum(self._check(source, stop) for source in lane)
 
     def _check(self, source: Source, stop: Event) -> int:
         """One feed, top to bottom. Its stories and its new state are one transaction."""
@@ -154,14 +166,7 @@ class Monitor:
                 new = add_stories(
                     session, incoming, source=source.name, source_id=source.id, now=now
                 )
-            record(
-                session,
-                source,
-                fetched,
-                now=now,
-                default_interval=self.settings.fetch_interval,
-                jitter=self.rng.random(),
-            )
+            record(session, source, fetched, Checked(now, self._bounds(), self.rng.random(), new))
         logger.info(
             "feed checked",
             extra={"source": source.name, "outcome": fetched.outcome, "new": new}

@@ -9,14 +9,16 @@ them:
       min_stories: 10         # and there are at least so many
       window_hours: 6         # counted over the last so many hours
       for_hours: 2            # optional; true for so many hours in a row
+      keep_firing_hours: 3    # optional; goes on for so many hours after it was last true
+      cool_down_hours: 12     # optional; then stays quiet for so long
 
-An alert starts when the rule has been true for `for_hours` and ends when it no longer is.
+Its alerts live as those of the surge detector do; see life.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,12 @@ from core.errors import DataError
 from services.finance_sentiment.alerts import Alert
 from services.finance_sentiment.counts import HourlyCounts, IntArray
 from services.finance_sentiment.domain import moment_of
+from services.finance_sentiment.life import BORN, OK, News, Policy, step
 
 MAX_RULES = 200
 _LONGEST_WINDOW = 24 * 28
 _REQUIRED = ("name", "negative_share", "min_stories", "window_hours")
-_OPTIONAL = ("topic", "for_hours")
+_OPTIONAL = ("topic", "for_hours", "keep_firing_hours", "cool_down_hours")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,13 @@ class Rule:
     window_hours: int
     topic: str = ""
     for_hours: int = 1
+    keep_firing_hours: int = 0
+    cool_down_hours: int = 0
+
+    @property
+    def policy(self) -> Policy:
+        """How its alerts live."""
+        return Policy(self.for_hours, self.keep_firing_hours, self.cool_down_hours)
 
     @property
     def detector(self) -> str:
@@ -86,6 +96,10 @@ def _rule(path: Path, row: Row) -> Rule:
         min_stories=int(_number(path, row, "min_stories", 1, 1_000_000)),
         window_hours=int(_number(path, row, "window_hours", 1, _LONGEST_WINDOW)),
         for_hours=int(_number(path, row, "for_hours", 1, _LONGEST_WINDOW, default=1)),
+        keep_firing_hours=int(
+            _number(path, row, "keep_firing_hours", 0, _LONGEST_WINDOW, default=0)
+        ),
+        cool_down_hours=int(_number(path, row, "cool_down_hours", 0, _LONGEST_WINDOW, default=0)),
     )
 
 
@@ -106,41 +120,50 @@ def _number(
     return number
 
 
-def apply_rules(rules: Sequence[Rule], counts: HourlyCounts) -> list[Alert]:
-    """Every alert of every rule in these hours; what came before them counts as nothing."""
+def apply_rules(
+    rules: Sequence[Rule],
+    counts: HourlyCounts,
+    news: Mapping[int, News] | None = None,
+) -> list[Alert]:
+    """Every alert of every rule in these hours; what came before them counts as nothing. `news`:
+    the hours in which the news were not `ok`."""
     alerts = [
         alert
         for rule in rules
         for topic in counts.topics
         if rule.topic in ("", topic)
-        for alert in _alerts(rule, topic, counts)
+        for alert in _alerts(rule, topic, counts, news or {})
     ]
     return sorted(alerts, key=lambda alert: (alert.started_at, alert.topic, alert.detector))
 
 
-def _alerts(rule: Rule, topic: str, counts: HourlyCounts) -> list[Alert]:
+def _alerts(rule: Rule, topic: str, counts: HourlyCounts, news: Mapping[int, News]) -> list[Alert]:
     row = counts.topics.index(topic)
     stories = _rolling(counts.stories[row], rule.window_hours)
     negative = _rolling(counts.negative[row], rule.window_hours)
     enough = (stories >= rule.min_stories) & (negative >= rule.negative_share * stories)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], enough, [False]]).astype(np.int8)))
-    found = []
-    for first, after in edges.reshape(-1, 2).tolist():
-        started = first + rule.for_hours - 1
-        if started >= after:
-            continue
-        open_still = after == len(enough)
-        onset = max(0, first - rule.window_hours + 1)
-        found.append(
-            Alert(
-                topic=topic,
-                detector=rule.detector,
-                onset_at=moment_of(counts.first_hour + onset),
-                started_at=moment_of(counts.first_hour + started + 1),
-                resolved_at=None if open_still else moment_of(counts.first_hour + after + 1),
-                evidence=_evidence(rule, int(stories[started]), int(negative[started])),
+    life, first_met, found = BORN, 0, []
+    for at, met in enumerate(enough.tolist()):
+        hour = counts.first_hour + at
+        before = life.met
+        life, happened = step(life, hour, met, news.get(hour, OK), rule.policy)
+        if life.met == 1 and before == 0:
+            first_met = at
+        if happened == "fired":
+            found.append(
+                Alert(
+                    topic=topic,
+                    detector=rule.detector,
+                    onset_at=moment_of(
+                        counts.first_hour + max(0, first_met - rule.window_hours + 1)
+                    ),
+                    started_at=moment_of(hour + 1),
+                    resolved_at=None,
+                    evidence=_evidence(rule, int(stories[at]), int(negative[at])),
+                )
             )
-        )
+        elif happened == "resolved":
+            found[-1] = replace(found[-1], resolved_at=moment_of(hour + 1))
     return found
 
 

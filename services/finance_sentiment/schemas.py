@@ -82,15 +82,20 @@ class StoriesQuery(_Body):
 
 
 class Story(BaseModel):
-    """A story; its label is null while it waits for one, and where the model cannot read it."""
+    """A story; its label is null while it waits for one, and where the model cannot read it.
+
+    `source` is who had it first, `sources` everybody who carried it; it counts once all the same.
+    """
 
     id: int
     title: str
     summary: str
     url: str
     source: str
+    sources: list[str]
     published_at: datetime
     fetched_at: datetime
+    edited_at: datetime | None
     state: State
     sentiment: Sentiment | None
     p_negative: float | None
@@ -119,7 +124,9 @@ class TrendsQuery(_Body):
 
 
 class Figures(BaseModel):
-    """Counts by sentiment; the share is null where there is no story."""
+    """Counts by sentiment; the share is null where there is no story. The corrected one, put right
+    for the mistakes the live model made on held-out rows, is null too where other models or people
+    labelled some of these stories."""
 
     stories: int
     negative: int
@@ -127,6 +134,8 @@ class Figures(BaseModel):
     positive: int
     negative_share: float | None
     negative_share_ci: tuple[float, float] | None
+    negative_share_corrected: float | None
+    negative_share_corrected_ci: tuple[float, float] | None
 
 
 class Bucket(Figures):
@@ -153,29 +162,6 @@ class TrendsResponse(BaseModel):
     unlabelled: int
 
 
-class SourceState(BaseModel):
-    """A feed and how it is doing; secrets in its address are masked."""
-
-    id: int
-    name: str
-    url: str
-    enabled: bool
-    interval_seconds: float | None
-    etag: str | None
-    last_modified: str | None
-    next_check_at: datetime
-    checked_at: datetime | None
-    changed_at: datetime | None
-    error_count: int
-    last_error: str | None
-
-
-class SourcesResponse(BaseModel):
-    """All feeds, by name."""
-
-    sources: list[SourceState]
-
-
 class AlertsQuery(_Body):
     """Which alerts are shown."""
 
@@ -195,6 +181,11 @@ class AlertState(BaseModel):
     started_at: datetime
     resolved_at: datetime | None
     raised_at: datetime
+    onset_at: datetime | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    false_alarm: bool | None
+    is_test: bool
     evidence: dict[str, Any]
     story_ids: list[int]
 

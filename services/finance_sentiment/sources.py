@@ -1,102 +1,43 @@
-"""Which feeds are watched, which of them is due, and how is each of them doing?
-
-A YAML file lists them:
-
-    - name: Meridian Wire
-      url: https://meridianwire.example/feeds/business.xml
-      interval_minutes: 5     # optional
-      enabled: true           # optional
-"""
+"""Which feeds are watched, which of them is due, and how is each of them doing?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy import Row, Select, exists, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from core.data.tables import read_table
 from core.db.statements import rows_changed
 from core.errors import DataError
-from services.finance_sentiment.domain import wait_before_next_check
-from services.finance_sentiment.feeds import Fetched, Source
-from services.finance_sentiment.stories import web_address
-from services.finance_sentiment.tables import sources
+from services.finance_sentiment.feeds import Fetched, Source, host_of
+from services.finance_sentiment.hosts import note_host
+from services.finance_sentiment.pacing import Bounds, adapted, wait_before_next_check
+from services.finance_sentiment.source_lists import Listed
+from services.finance_sentiment.tables import hosts, sources
 
-MAX_SOURCES = 10_000
 # A worker that dies with a feed in its hands gives it back after this time.
 CLAIM = timedelta(minutes=3)
-_MOST_MINUTES = 7 * 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A feed as it stands in the file."""
+class Checked:
+    """What came of a look at a feed, besides its entries: `new` stories, and the pace it is held
+    to. `jitter` in [0, 1]."""
 
-    name: str
-    url: str
-    enabled: bool = True
-    interval_seconds: float | None = None
-
-
-def read_sources(path: Path) -> list[Listed]:
-    """The feeds of a YAML (or CSV, JSONL) list. DataError names the line that is wrong."""
-    rows = read_table(path, ["name", "url"], ["interval_minutes", "enabled"])
-    if len(rows) > MAX_SOURCES:
-        raise DataError(f"expected at most {MAX_SOURCES} feeds, found {len(rows)}", path)
-    listed = [_listed(path, row, row.line) for row in rows]
-    for column in ("name", "url"):
-        first: dict[str, int] = {}
-        for row, feed in zip(rows, listed, strict=True):
-            value = getattr(feed, column)
-            if value in first:
-                raise DataError(
-                    f"the {column} {value!r} stands already on line {first[value]}", path, row.line
-                )
-            first[value] = row.line
-    return listed
+    now: datetime
+    bounds: Bounds
+    jitter: float
+    new: int = 0
 
 
-def _listed(path: Path, row: Mapping[str, Any], line: int) -> Listed:
-    name, url = row["name"], row["url"]
-    if not isinstance(name, str) or not 1 <= len(name.strip()) <= 200:
-        raise DataError("`name`: expected a text of 1 to 200 characters", path, line)
-    if not isinstance(url, str) or not web_address(url):
-        raise DataError(
-            f"`url`: expected an http or https address, found {str(url)[:80]!r}", path, line
-        )
-    enabled = row["enabled"] if row["enabled"] not in (None, "") else True
-    if enabled in ("true", "false"):
-        enabled = enabled == "true"
-    if not isinstance(enabled, bool):
-        raise DataError(f"`enabled`: expected true or false, found {enabled!r}", path, line)
-    return Listed(name.strip(), web_address(url), enabled, _interval(path, row, line))
-
-
-def _interval(path: Path, row: Mapping[str, Any], line: int) -> float | None:
-    value = row["interval_minutes"]
-    if value in (None, ""):
-        return None
-    try:
-        minutes = float(value)
-    except (TypeError, ValueError):
-        minutes = -1.0
-    if isinstance(value, bool) or not 1 / 60 <= minutes <= _MOST_MINUTES:
-        raise DataError(
-            f"`interval_minutes`: expected a number up to {_MOST_MINUTES}, found {value!r}",
-            path,
-            line,
-        )
-    return minutes * 60
-
-
-def save_sources(session: Session, listed: Iterable[Listed], now: datetime) -> tuple[int, int]:
-    """Add feeds that are new, bring the others up to date; (added, known). A feed is known by its
-    address or its name; feeds that the list does not name stay as they are."""
+def save_sources(
+    session: Session, listed: Iterable[Listed], now: datetime, *, only_new: bool = False
+) -> tuple[int, int]:
+    """Add feeds that are new, bring the others up to date (not with `only_new`); (added, known). A
+    feed is known by its address or its name; feeds that the list does not name stay as they are."""
     added = known = 0
     for feed in listed:
         values: dict[str, Any] = {
@@ -104,9 +45,14 @@ def save_sources(session: Session, listed: Iterable[Listed], now: datetime) -> t
             "url": feed.url,
             "enabled": feed.enabled,
             "interval_seconds": feed.interval_seconds,
+            "host": host_of(feed.url),
         }
-        match = or_(sources.c.url == feed.url, sources.c.name == feed.name)
-        found = list(session.execute(select(sources.c.id, sources.c.url).where(match)))
+        same = (sources.c.url == feed.url, sources.c.name == feed.name)
+        columns = (sources.c.id, sources.c.url, sources.c.moved_from)
+        found = list(session.execute(select(*columns).where(or_(*same))))
+        if found and only_new:
+            known += 1
+            continue
         if len(found) > 1:
             raise DataError(
                 f"{feed.name!r} is the name of one known feed and the address of another",
@@ -117,7 +63,10 @@ def save_sources(session: Session, listed: Iterable[Listed], now: datetime) -> t
             session.execute(insert(sources).values(values | first))
             added += 1
             continue
-        if found[0].url != feed.url:
+        if found[0].moved_from == feed.url:
+            # The list still has the address that the server moved it away from.
+            values |= {"url": found[0].url, "host": host_of(found[0].url)}
+        elif found[0].url != feed.url:
             # Another address: what the old one said of itself does not hold there.
             values |= {"etag": None, "last_modified": None, "next_check_at": now, "error_count": 0}
         session.execute(update(sources).where(sources.c.id == found[0].id).values(values))
@@ -126,50 +75,48 @@ def save_sources(session: Session, listed: Iterable[Listed], now: datetime) -> t
 
 
 def due_sources(session: Session, now: datetime, limit: int) -> list[Source]:
-    """Feeds whose time has come, the longest overdue first. Look only: `claim` takes one."""
+    """Feeds whose time has come and whose host does not rest, the longest overdue first. Look
+    only: `claim` takes one."""
     query = (
         select(sources)
-        .where(sources.c.enabled, sources.c.next_check_at <= now)
+        .where(sources.c.enabled, sources.c.next_check_at <= now, ~_host_rests(now))
         .order_by(sources.c.next_check_at, sources.c.id)
         .limit(limit)
     )
+    names = Source.__dataclass_fields__
     return [
-        Source(
-            id=row.id,
-            name=row.name,
-            url=row.url,
-            etag=row.etag,
-            last_modified=row.last_modified,
-            interval_seconds=row.interval_seconds,
-            error_count=row.error_count,
-        )
-        for row in session.execute(query)
+        Source(**{name: getattr(row, name) for name in names}) for row in session.execute(query)
     ]
 
 
 def claim(session: Session, source: Source, now: datetime) -> bool:
-    """Take a due feed; False where another worker was faster. One statement decides."""
-    mine = (sources.c.id == source.id) & sources.c.enabled & (sources.c.next_check_at <= now)
+    """Take a due feed; False where another worker was faster, or its host has begun to rest. One
+    statement decides."""
+    mine = (
+        (sources.c.id == source.id)
+        & sources.c.enabled
+        & (sources.c.next_check_at <= now)
+        & ~_host_rests(now)
+    )
     return rows_changed(session, update(sources).where(mine).values(next_check_at=now + CLAIM)) > 0
 
 
-def record(
-    session: Session,
-    source: Source,
-    fetched: Fetched,
-    *,
-    now: datetime,
-    default_interval: float,
-    jitter: float,
-) -> None:
-    """Keep what came of asking a feed, and when it is asked next."""
+def _host_rests(now: datetime) -> Any:
+    return exists().where(hosts.c.host == sources.c.host, hosts.c.rests_until > now)
+
+
+def record(session: Session, source: Source, fetched: Fetched, checked: Checked) -> None:
+    """Keep what came of asking a feed, and when it is asked next; its host's state as well."""
+    now = checked.now
     failed = fetched.outcome == "failed"
     errors = source.error_count + 1 if failed else 0
+    interval = _interval(source, fetched, checked)
     wait = wait_before_next_check(
-        timedelta(seconds=source.interval_seconds or default_interval),
+        interval,
         errors,
         asked=fetched.wait,
-        jitter=jitter,
+        fresh=min(fetched.fresh, checked.bounds.longest),
+        jitter=checked.jitter,
     )
     values: dict[str, Any] = {
         "checked_at": now,
@@ -177,6 +124,9 @@ def record(
         "error_count": errors,
         "last_error": fetched.error if failed else None,
     }
+    if not failed:
+        values |= {"learned_seconds": interval.total_seconds(), "ttl_seconds": fetched.ttl_seconds}
+        values |= _move(session, source, fetched, now)
     if fetched.outcome == "fresh":
         values |= {
             "etag": fetched.etag,
@@ -184,8 +134,47 @@ def record(
             "changed_at": now,
         }
     session.execute(update(sources).where(sources.c.id == source.id).values(values))
+    note_host(session, source.host, fetched, now)
+
+
+def _interval(source: Source, fetched: Fetched, checked: Checked) -> timedelta:
+    """The stated interval, else the learned one, moved on by what this look found."""
+    if source.interval_seconds:
+        return timedelta(seconds=source.interval_seconds)
+    shortest = checked.bounds.shortest
+    learned = timedelta(seconds=source.learned_seconds) if source.learned_seconds else shortest
+    if fetched.outcome == "failed":
+        return max(learned, shortest)
+    return adapted(learned, found_news=checked.new > 0, bounds=checked.bounds)
+
+
+def _move(session: Session, source: Source, fetched: Fetched, now: datetime) -> dict[str, Any]:
+    """The columns of a feed that its server moved for good."""
+    if not fetched.moved_to or fetched.moved_to == source.url:
+        return {}
+    taken = select(sources.c.name).where(sources.c.url == fetched.moved_to)
+    other = session.execute(taken).scalar_one_or_none()
+    if other is not None:
+        told = f"it moved to the address of the feed {other!r}: remove one of the two"
+        return {"last_error": told[:500]}
+    return {
+        "url": fetched.moved_to,
+        "host": host_of(fetched.moved_to),
+        "moved_from": source.url,
+        "moved_at": now,
+    }
 
 
 def all_sources(session: Session) -> list[Row[Any]]:
-    """Every feed with its state, by name."""
-    return list(session.execute(select(sources).order_by(sources.c.name, sources.c.id)))
+    """Every feed with its state, by name; `host_rests_until` where its host is in trouble."""
+    return list(session.execute(_with_hosts().order_by(sources.c.name, sources.c.id)))
+
+
+def one_source(session: Session, source_id: int) -> Row[Any]:
+    """As `all_sources`, of one that is there."""
+    return session.execute(_with_hosts().where(sources.c.id == source_id)).one()
+
+
+def _with_hosts() -> Select[Any]:
+    rests = hosts.c.rests_until.label("host_rests_until")
+    return select(sources, rests).outerjoin(hosts, hosts.c.host == sources.c.host)

@@ -1,4 +1,4 @@
-"""How are stories kept, found again, labelled and counted?
+"""How are stories labelled, found again and counted? intake.py brings them in.
 
 Every function takes a session; who opened it commits. Nothing here runs a model or fetches.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, case, func, insert, select, text, update
+from sqlalchemy import Row, case, func, select, update
 from sqlalchemy.orm import Session
 
 from core.text import comparison_key
@@ -19,36 +19,14 @@ from services.finance_sentiment.domain import (
     LABELLED,
     PENDING,
     UNLABELLED,
-    Entry,
     Label,
-    hour_of,
-    publication,
     story_text,
 )
 from services.finance_sentiment.paging import newest_page
-from services.finance_sentiment.stories import (
-    TEXT_KEY_HOLDS,
-    TEXT_PREFIX,
-    canonical_url,
-    identity_keys,
-    shared_urls,
-)
-from services.finance_sentiment.tables import stories, story_keys
+from services.finance_sentiment.tables import mentions, stories
 
 # What a story counts under where the model knows no topics.
 NO_TOPIC = "all"
-# SQLite takes so many variables in one statement, and some more.
-_CHUNK = 500
-# Any number, as long as all of us take the same: "stories" in ASCII.
-_STORING = int.from_bytes(b"stories", "big")
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A story on its way in; `label` where it came with one."""
-
-    entry: Entry
-    label: Label | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,104 +42,11 @@ class StoryFilter:
     q: str = ""
 
 
-# --- in ----------------------------------------------------------------------------------------
+# --- labels ------------------------------------------------------------------------------------
 
 
-def add_stories(
-    session: Session,
-    incoming: Sequence[Incoming],
-    *,
-    source: str,
-    source_id: int | None,
-    now: datetime,
-) -> int:
-    """Keep those that are new; how many they were. Repeats of what is there, or of one another,
-    are left out."""
-    _one_at_a_time(session)
-    shared = shared_urls([item.entry for item in incoming])
-    keyed = []
-    for item in incoming:
-        own_url = canonical_url(item.entry.url) not in shared
-        keyed.append((item, identity_keys(item.entry, source, own_url=own_url)))
-    known = _known_keys(session, {key for _, keys in keyed for key in keys})
-    fresh: list[tuple[Incoming, list[str], datetime]] = []
-    for item, keys in keyed:
-        published = publication(item.entry.published_at, now)
-        if not any(_holds(key, known, published) for key in keys):
-            fresh.append((item, keys, published))
-            known.update(dict.fromkeys(keys, published))
-    if fresh:
-        _insert(session, fresh, source, source_id, now)
-    return len(fresh)
-
-
-def _one_at_a_time(session: Session) -> None:
-    """Two workers that store the same story at the same moment would both find it new. SQLite has
-    one writer as it is; on PostgreSQL they queue here until the other has committed."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _STORING})
-
-
-def _known_keys(session: Session, keys: set[str]) -> dict[str, datetime]:
-    known: dict[str, datetime] = {}
-    ordered = sorted(keys)
-    for start in range(0, len(ordered), _CHUNK):
-        query = select(story_keys.c.key, story_keys.c.seen_at).where(
-            story_keys.c.key.in_(ordered[start : start + _CHUNK])
-        )
-        known.update({row.key: row.seen_at for row in session.execute(query)})
-    return known
-
-
-def _holds(key: str, known: dict[str, datetime], published: datetime) -> bool:
-    """Whether a key says that the story is there: words do so for three days only."""
-    if key not in known:
-        return False
-    return not key.startswith(TEXT_PREFIX) or abs(published - known[key]) <= TEXT_KEY_HOLDS
-
-
-def _insert(
-    session: Session,
-    fresh: Sequence[tuple[Incoming, list[str], datetime]],
-    source: str,
-    source_id: int | None,
-    now: datetime,
-) -> None:
-    rows = [
-        _story_values(item, published, now) | {"source": source[:200], "source_id": source_id}
-        for item, _, published in fresh
-    ]
-    adding = insert(stories).returning(stories.c.id, sort_by_parameter_order=True)
-    ids = list(session.execute(adding, rows).scalars())
-    # The last one wins where words come again after their three days.
-    owners = {
-        key: {"key": key, "story_id": story_id, "seen_at": published}
-        for story_id, (_, keys, published) in zip(ids, fresh, strict=True)
-        for key in keys
-    }
-    taken = _known_keys(session, set(owners))
-    for key in taken:
-        session.execute(update(story_keys).where(story_keys.c.key == key).values(owners[key]))
-    new = [values for key, values in owners.items() if key not in taken]
-    if new:
-        session.execute(insert(story_keys), new)
-
-
-def _story_values(item: Incoming, published: datetime, now: datetime) -> dict[str, Any]:
-    entry = item.entry
-    values = {
-        "url": entry.url,
-        "title": entry.title,
-        "summary": entry.summary,
-        "search_text": comparison_key(story_text(entry.title, entry.summary)),
-        "published_at": published,
-        "published_hour": hour_of(published),
-        "fetched_at": now,
-    }
-    return values | _label_values(item.label, now)
-
-
-def _label_values(label: Label | None, now: datetime) -> dict[str, Any]:
+def label_values(label: Label | None, now: datetime) -> dict[str, Any]:
+    """The columns of a label; without one the story waits for it."""
     names = ("topic", "sentiment", "p_negative", "p_neutral", "p_positive", "p_topic")
     if label is None:
         empty = dict.fromkeys((*names, "model_version", "labelled_at"))
@@ -173,9 +58,6 @@ def _label_values(label: Label | None, now: datetime) -> dict[str, Any]:
         "model_version": label.model_version,
         "labelled_at": now,
     }
-
-
-# --- labels ------------------------------------------------------------------------------------
 
 
 def pending_texts(session: Session, limit: int) -> list[tuple[int, str]]:
@@ -193,7 +75,7 @@ def write_labels(session: Session, labels: Iterable[tuple[int, Label]], now: dat
     """Keep the labels of stories that still wait for one."""
     for story_id, label in labels:
         waiting = (stories.c.id == story_id) & (stories.c.state == PENDING)
-        session.execute(update(stories).where(waiting).values(_label_values(label, now)))
+        session.execute(update(stories).where(waiting).values(label_values(label, now)))
 
 
 # --- out ---------------------------------------------------------------------------------------
@@ -205,6 +87,16 @@ def page_of_stories(
     """A page, newest first, and the cursor of the next one (None after the last)."""
     query = select(stories).where(*_conditions(wanted))
     return newest_page(session, query, (stories.c.published_at, stories.c.id), limit, cursor)
+
+
+def carried_by(session: Session, ids: Sequence[int]) -> dict[int, list[str]]:
+    """Who carried each of these stories, in the order they came."""
+    query = select(mentions.c.story_id, mentions.c.source).where(mentions.c.story_id.in_(ids))
+    found: dict[int, list[str]] = {story: [] for story in ids}
+    for row in session.execute(query.order_by(mentions.c.id)):
+        if row.source not in found[row.story_id]:
+            found[row.story_id].append(row.source)
+    return found
 
 
 def _conditions(wanted: StoryFilter) -> list[Any]:

@@ -24,6 +24,10 @@ _MAX_MARKUP = 20_000
 _MAX_URL = 2_000
 _MARKUP = re.compile(r"<[A-Za-z/!?]|&(?:#\d|#[xX]|[A-Za-z])")
 _TAG = re.compile(r"<(?P<slash>/?)(?:(?P<name>[A-Za-z][A-Za-z0-9:-]{0,40})|[!?])")
+# A ">" between quotes does not end a tag. Tags that are longer than this end at the first ">", so
+# that a text of many open quotes costs little.
+_WHOLE_TAG = re.compile(r"""<(?:[^>"']|"[^"]*"|'[^']*')*+>""")
+_MAX_TAG = 500
 # Elements whose text nobody reads, with what ends them.
 _SILENT = {
     name: re.compile(f"</{name}", re.IGNORECASE)
@@ -132,6 +136,9 @@ def _without_tags(markup: str) -> str:
     while True:
         start = markup.find("<", position)
         tag = _TAG.match(markup, start) if start >= 0 else None
+        if start >= 0 and markup.startswith("<!--", start) and markup.find("-->", start) < 0:
+            # As browsers do: a comment without an end hides all that follows.
+            return "".join([*parts, html.unescape(markup[position:start])])
         if start < 0 or (tag is not None and markup.find(">", start) < 0):
             parts.append(html.unescape(markup[position:]))
             return "".join(parts)
@@ -150,6 +157,9 @@ def _end_of_tag(markup: str, start: int, name: str, *, closing: bool) -> int:
     if markup.startswith("<!--", start):
         end = markup.find("-->", start + 4)
         return len(markup) if end < 0 else end + 3
+    quoted = _WHOLE_TAG.match(markup, start, start + _MAX_TAG)
+    if quoted is not None and name not in _SILENT:
+        return quoted.end()
     if name in _SILENT and not closing:
         found = _SILENT[name].search(markup, start)
         # Left open, a script has no end but that of the document.

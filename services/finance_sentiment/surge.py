@@ -1,82 +1,45 @@
-"""Has a topic turned bad? A beta-binomial likelihood-ratio CUSUM on its negative share.
+"""Has a topic turned bad? Three detectors walk through its hours.
 
-Of n stories in an hour, k are negative. Normally k is beta-binomial with share p and overdispersion
-ρ (hours differ more than chance alone would have it: news come in bunches). In a surge the odds of
-p are `SHIFT` times as high. With a = p(1−ρ)/ρ and b = (1−p)(1−ρ)/ρ, and a', b' for the surge, the
-hour's evidence is
+Two are Page's CUSUMs (1954), of the negative share and of the negative count: S ← max(0, S +
+evidence); the detector rises when S reaches its threshold. The third, the fast path, remembers
+nothing: it rises in an hour whose surprise reaches its threshold. See evidence.py for what an hour
+says to each.
 
-    log P(k | surge) / P(k | normal) = Σ_{i<k} log (a'+i)/(a+i) + Σ_{j<n−k} log (b'+j)/(b+j)
-
-since a + b = a' + b', so that all else cancels. Every negative story adds to it and every other one
-takes away; by how much falls with each further one of the same hour.
-
-The statistic is Page's (1954): S ← max(0, S + evidence). An alert starts when S reaches the
-threshold. While it lasts the same sum runs the other way, R ← max(0, R − evidence), and the alert
-ends when R reaches `RECOVERY`: then the hours since its last high speak ten to one for normal. S
-begins at 0 again. An hour without stories is no evidence either way: silence resolves nothing.
+While a detector is up the sum runs the other way, R ← max(0, R − evidence), and it comes down when
+R reaches `RECOVERY`: then the hours since its last high speak ten to one for normal. (The fast path
+comes down by the evidence of the share.) S begins at 0 again. A topic surges while any of the three
+is up. An hour without stories is no evidence about the share: silence brings nothing down.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from services.finance_sentiment.counts import IntArray
+from services.finance_sentiment.evidence import COUNT, HOUR, SHARE, FloatArray
 
-DETECTOR = "beta_binomial_cusum"
-# From 20 % to 40 % negative: the surge that is looked for, as a factor on the odds.
-SHIFT = 8 / 3
 RECOVERY = math.log(10)
-# A share closer to 0 or 1 would let one story decide everything.
-MIN_SHARE, MAX_SHARE = 0.01, 0.9
-MIN_OVERDISPERSION, MAX_OVERDISPERSION = 1e-4, 0.5
+# Which evidence brings each detector down.
+_FALLS_BY = (SHARE, SHARE, COUNT)
+# A detector that does not watch.
+OFF = math.inf
 
-FloatArray = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceTable:
-    """`negative[k]` and `other[j]`: what k negative and j other stories of an hour say together
-    is negative[k] + other[j]."""
-
-    negative: FloatArray
-    other: FloatArray
-
-    @classmethod
-    def build(
-        cls, share: float, overdispersion: float, largest: int, shift: float = SHIFT
-    ) -> EvidenceTable:
-        """For hours of up to `largest` stories; share and overdispersion are clipped to the
-        bounds above."""
-        p = min(max(share, MIN_SHARE), MAX_SHARE)
-        rho = min(max(overdispersion, MIN_OVERDISPERSION), MAX_OVERDISPERSION)
-        odds = shift * p / (1 - p)
-        surge = odds / (1 + odds)
-        weight = (1 - rho) / rho
-        step = np.arange(largest, dtype=np.float64)
-        negative = np.log((surge * weight + step) / (p * weight + step))
-        other = np.log(((1 - surge) * weight + step) / ((1 - p) * weight + step))
-        return cls(_cumulated(negative), _cumulated(other))
-
-    def of(self, stories: int, negative: int) -> float:
-        """The evidence of one hour."""
-        return float(self.negative[negative] + self.other[stories - negative])
-
-
-def _cumulated(steps: FloatArray) -> FloatArray:
-    return np.concatenate([[0.0], np.cumsum(steps)])
+BoolArray = npt.NDArray[np.bool_]
+SingleArray = npt.NDArray[np.float32]
+Thresholds = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class WatchState:
-    """Where one topic stands. `statistic` is S, kept as it was at the start of an alert while that
-    lasts; `onset` the hour in which S left 0, `started` the hour that raised the alert (None while
-    there is none), `recovery` is R, `threshold` the one that the alert reached, which a later fit
-    does not change."""
+class Gauge:
+    """Where one detector of one topic stands. `statistic` is S, kept as it was at the rise while
+    the detector is up; `onset` the hour in which S left 0, `started` the hour of the rise (None
+    while down), `recovery` is R, `threshold` the one that was reached, which a later fit does not
+    change."""
 
     statistic: float = 0.0
     onset: int | None = None
@@ -85,13 +48,35 @@ class WatchState:
     threshold: float = 0.0
 
 
-CALM = WatchState()
+CALM = Gauge()
 
 
 @dataclass(frozen=True, slots=True)
-class Surge:
-    """One alert of a topic, in hours since 1970; it was known at the end of hour `started`."""
+class WatchState:
+    """The three gauges of a topic, in the order of evidence.DETECTORS."""
 
+    gauges: tuple[Gauge, Gauge, Gauge] = (CALM, CALM, CALM)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Fit for `from_json`."""
+        return [{name: getattr(gauge, name) for name in Gauge.__slots__} for gauge in self.gauges]
+
+    @classmethod
+    def from_json(cls, document: Sequence[Mapping[str, Any]]) -> WatchState:
+        """What `to_json` gave."""
+        share, hour, count = (Gauge(**said) for said in document)
+        return cls((share, hour, count))
+
+
+AT_REST = WatchState()
+
+
+@dataclass(frozen=True, slots=True)
+class Rise:
+    """One detector that went up, in hours since 1970; it was known at the end of hour `started`.
+    `resolved` is None while it is up."""
+
+    detector: int
     onset: int
     started: int
     resolved: int | None
@@ -99,72 +84,106 @@ class Surge:
     threshold: float
 
 
-def step(state: WatchState, hour: int, evidence: float, threshold: float) -> WatchState:
-    """The state after one more hour."""
-    if state.started is not None:
-        recovery = max(0.0, state.recovery - evidence)
-        if recovery >= RECOVERY:
-            return CALM
-        return replace(state, recovery=recovery)
-    statistic = state.statistic + evidence
+def rescaled(state: WatchState, old: Sequence[float], new: Sequence[float]) -> WatchState:
+    """The same state under other thresholds: a sum that had come half of the way still has, so
+    that a lower threshold is not reached by nothing that happened. What a detector gathered while
+    it was off is forgotten; one that is up stays so."""
+    share, hour, count = (
+        gauge if gauge.started is not None else _on_its_way(gauge, before, after)
+        for gauge, before, after in zip(state.gauges, old, new, strict=True)
+    )
+    return WatchState((share, hour, count))
+
+
+def _on_its_way(gauge: Gauge, before: float, after: float) -> Gauge:
+    if math.isinf(before) or math.isinf(after) or gauge.onset is None:
+        return CALM
+    return replace(gauge, statistic=gauge.statistic * after / before)
+
+
+def step(gauge: Gauge, detector: int, hour: int, said: FloatArray, threshold: float) -> Gauge:
+    """The gauge after one more hour; `said` (3,), the evidence of that hour."""
+    if gauge.started is not None:
+        recovery = max(0.0, gauge.recovery - float(said[_FALLS_BY[detector]]))
+        return CALM if recovery >= RECOVERY else replace(gauge, recovery=recovery)
+    before = 0.0 if detector == HOUR else gauge.statistic
+    statistic = before + float(said[detector])
     if statistic <= 0:
         return CALM
-    onset = hour if state.onset is None else state.onset
+    onset = hour if gauge.onset is None or detector == HOUR else gauge.onset
     if statistic >= threshold:
-        return WatchState(statistic, onset, started=hour, threshold=threshold)
-    return WatchState(statistic, onset)
+        return Gauge(statistic, onset, started=hour, threshold=threshold)
+    return CALM if detector == HOUR else Gauge(statistic, onset)
 
 
 def follow(
-    state: WatchState,
-    first_hour: int,
-    stories: IntArray,
-    negative: IntArray,
-    table: EvidenceTable,
-    threshold: float,
-) -> tuple[WatchState, list[Surge]]:
-    """Take one topic through its hours, (hours,) each. Gives the last state and every alert that
-    was open at some time, the last one with `resolved` None if it still is."""
-    surges: list[Surge] = []
-    busy = np.flatnonzero(stories)
-    evidence = table.negative[negative[busy]] + table.other[stories[busy] - negative[busy]]
-    for offset, found in zip(busy.tolist(), evidence.tolist(), strict=True):
-        hour = first_hour + offset
-        after = step(state, hour, found, threshold)
-        if state.started is not None and after.started is None:
-            surges.append(_surge(state, hour))
-        state = after
-    if state.started is not None:
-        surges.append(_surge(state, None))
-    return state, surges
+    state: WatchState, first_hour: int, evidence: FloatArray, thresholds: Sequence[float]
+) -> tuple[WatchState, list[Rise], BoolArray]:
+    """Take one topic through its hours; `evidence` (3, hours). Gives the last state, every rise
+    that was up at some time (the last one with `resolved` None if it still is), and whether any
+    detector was up after each hour, (hours,)."""
+    gauges, rises = [], []
+    up = np.zeros(evidence.shape[1:], dtype=np.bool_)
+    for detector, threshold in enumerate(thresholds):
+        gauge = state.gauges[detector]
+        # Nothing happens in an hour that says nothing.
+        for offset in np.flatnonzero(evidence[[detector, _FALLS_BY[detector]]].any(axis=0)):
+            hour = first_hour + int(offset)
+            after = step(gauge, detector, hour, evidence[:, offset], threshold)
+            if gauge.started is not None and after.started is None:
+                rises.append(_rise(detector, gauge, hour))
+                up[max(0, gauge.started - first_hour) : offset] = True
+            gauge = after
+        if gauge.started is not None:
+            rises.append(_rise(detector, gauge, None))
+            up[max(0, gauge.started - first_hour) :] = True
+        gauges.append(gauge)
+    share, hour_test, count = gauges
+    return WatchState((share, hour_test, count)), sorted(rises, key=lambda r: r.started), up
 
 
-def _surge(state: WatchState, resolved: int | None) -> Surge:
-    assert state.onset is not None and state.started is not None
-    return Surge(state.onset, state.started, resolved, state.statistic, state.threshold)
+def _rise(detector: int, gauge: Gauge, resolved: int | None) -> Rise:
+    assert gauge.onset is not None and gauge.started is not None
+    return Rise(detector, gauge.onset, gauge.started, resolved, gauge.statistic, gauge.threshold)
 
 
-def alert_counts(
-    evidence: npt.NDArray[np.float32], thresholds: Sequence[float], burn_in: int
-) -> IntArray:
-    """How many alerts start on many simulated topics, for each of several thresholds.
+def walk_paths(
+    evidence: SingleArray, limits: npt.ArrayLike
+) -> Iterator[tuple[BoolArray, BoolArray]]:
+    """Many topics at once, for several sets of thresholds: the same life as in `step`.
 
-    `evidence` (hours, paths); the same life of an alert as in `step`. Alerts of the first `burn_in`
-    hours are not counted. Gives (thresholds,).
+    `evidence` (hours, 3, paths); `limits` (sets, 3) or (sets, 3, paths). Gives for each hour what
+    rose in it, (sets, 3, paths), and which topics began to surge, (sets, paths).
     """
-    hours, paths = evidence.shape
-    limit = np.asarray(thresholds, dtype=np.float32)[:, None]
-    statistic = np.zeros((len(thresholds), paths), dtype=np.float32)
-    firing = np.zeros(statistic.shape, dtype=np.bool_)
-    counts = np.zeros(len(thresholds), dtype=np.int64)
-    for hour in range(hours):
+    limit = np.asarray(limits, dtype=np.float32)
+    limit = limit[:, :, None] if limit.ndim == 2 else limit
+    shape = (limit.shape[0], *evidence.shape[1:])
+    gauge, up = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.bool_)
+    recovery = np.float32(RECOVERY)
+    for said in evidence:
         # One array serves S and R: R is what S is when the evidence counts the other way.
-        statistic += np.where(firing, -evidence[hour], evidence[hour])
-        np.maximum(statistic, 0, out=statistic)
-        changed = statistic >= np.where(firing, np.float32(RECOVERY), limit)
+        gauge[:, HOUR][~up[:, HOUR]] = 0
+        gauge += np.where(up, -said[list(_FALLS_BY)], said)
+        np.maximum(gauge, 0, out=gauge)
+        changed = gauge >= np.where(up, recovery, limit)
+        surging = up.any(axis=1)
+        rose = changed & ~up
         if changed.any():
-            if hour >= burn_in:
-                counts += (changed & ~firing).sum(axis=1)
-            statistic[changed] = 0
-            firing ^= changed
-    return counts
+            gauge[changed] = 0
+            up ^= changed
+        yield rose, np.asarray(rose.any(axis=1) & ~surging)
+
+
+def rise_counts(
+    evidence: SingleArray, limits: npt.ArrayLike, burn_in: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """How often each detector rises on many simulated topics, (sets, 3), and how many surges that
+    makes on each, (sets, paths). The first `burn_in` hours are not counted."""
+    sets = np.asarray(limits).shape[0]
+    each = np.zeros((sets, 3), dtype=np.int64)
+    surges = np.zeros((sets, evidence.shape[2]), dtype=np.int64)
+    for hour, (rose, began) in enumerate(walk_paths(evidence, limits)):
+        if hour >= burn_in:
+            each += rose.sum(axis=2)
+            surges += began
+    return each, surges

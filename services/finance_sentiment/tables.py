@@ -13,11 +13,13 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from core.db.tables import api_keys_table, leases_table
@@ -51,7 +53,26 @@ sources = Table(
     Column("error_count", Integer, nullable=False),
     Column("last_error", String(500)),
     Column("created_at", UtcDateTime, nullable=False),
+    # Host and port of the address: whom it shares its rests with; see hosts.
+    Column("host", String(255), nullable=False, server_default=""),
+    # The pace of a feed that states no interval, and what RSS's <ttl> said last, in seconds.
+    Column("learned_seconds", Float),
+    Column("ttl_seconds", Float, nullable=False, server_default="0"),
+    # The address it had before the server moved it for good.
+    Column("moved_from", String(2000)),
+    Column("moved_at", UtcDateTime),
     Index("ix_sources_next_check_at", "next_check_at"),
+)
+
+# Servers in trouble: all feeds of one rest together. A server that answers has no row.
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    # In a row.
+    Column("troubles", Integer, nullable=False),
+    Column("rests_until", UtcDateTime),
+    Column("last_error", String(500), nullable=False),
 )
 
 stories = Table(
@@ -80,6 +101,8 @@ stories = Table(
     Column("p_topic", Float),
     Column("model_version", String(40)),
     Column("labelled_at", UtcDateTime),
+    # The last time that its words were edited.
+    Column("edited_at", UtcDateTime),
     Index("ix_stories_published_at_id", "published_at", "id"),
     Index("ix_stories_state_published_at", "state", "published_at"),
     Index("ix_stories_published_hour", "published_hour"),
@@ -94,6 +117,55 @@ story_keys = Table(
     # When the words were last published; keys of words hold for a while only.
     Column("seen_at", UtcDateTime, nullable=False),
     Index("ix_story_keys_story_id", "story_id"),
+)
+
+# Who carried a story: its first entry and every repeat, each once.
+mentions = Table(
+    "mentions",
+    metadata,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    Column("story_id", SERIAL, ForeignKey("stories.id", ondelete="CASCADE"), nullable=False),
+    Column("source_id", SERIAL, ForeignKey("sources.id", ondelete="SET NULL")),
+    Column("source", String(200), nullable=False),
+    # The first key of stories.identity_keys: the entry, within its source.
+    Column("entry_key", String(60), nullable=False, unique=True),
+    Column("url", String(2000), nullable=False),
+    Column("title", String(500), nullable=False),
+    Column("published_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    # What told that it is the same story: first, id, url, text, minhash, embedding.
+    Column("known_by", String(12), nullable=False),
+    Index("ix_mentions_story_id", "story_id"),
+    Index("ix_mentions_source_id", "source_id"),
+)
+
+# Bands of the MinHash signatures of recent stories; see duplicates.py.
+story_bands = Table(
+    "story_bands",
+    metadata,
+    Column("band", BigInteger, primary_key=True, autoincrement=False),
+    Column("story_id", SERIAL, ForeignKey("stories.id", ondelete="CASCADE"), primary_key=True),
+    Column("published_at", UtcDateTime, nullable=False),
+    Index("ix_story_bands_story_id", "story_id"),
+    Index("ix_story_bands_published_at", "published_at"),
+)
+
+# Embeddings of recent stories by the model that labelled them, as 16-bit floats.
+story_vectors = Table(
+    "story_vectors",
+    metadata,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    Column(
+        "story_id",
+        SERIAL,
+        ForeignKey("stories.id", ondelete="CASCADE"),
+        nullable=False,
+        unique=True,
+    ),
+    Column("model_version", String(40), nullable=False),
+    Column("published_at", UtcDateTime, nullable=False),
+    Column("vector", LargeBinary, nullable=False),
+    Index("ix_story_vectors_published_at", "published_at"),
 )
 
 # What the detector took for normal, and from when on; see baseline.py.
@@ -111,7 +183,7 @@ alerts = Table(
     metadata,
     Column("id", SERIAL, primary_key=True, autoincrement=True),
     Column("topic", String(100), nullable=False),
-    # "surge", or "rule:" and the rule's name.
+    # One of evidence.DETECTORS, "rule:" and the rule's name, or "drill".
     Column("detector", String(120), nullable=False),
     Column("started_at", UtcDateTime, nullable=False),
     Column("resolved_at", UtcDateTime),
@@ -119,6 +191,54 @@ alerts = Table(
     Column("story_ids", JSON, nullable=False),
     # When this program found it, which is later than started_at after an outage.
     Column("raised_at", UtcDateTime, nullable=False),
+    # Where the evidence began to gather; null for alerts of before.
+    Column("onset_at", UtcDateTime),
+    Column("acknowledged_at", UtcDateTime),
+    Column("acknowledged_by", String(200)),
+    # What people said of it, null where nobody did; feeds the thresholds.
+    Column("false_alarm", Boolean),
+    Column("marked_at", UtcDateTime),
+    # A drill: never counted, never a sign of anything.
+    Column("is_test", Boolean, nullable=False, server_default=false()),
+    # What explain.py said when it was raised, and what that was made from.
+    Column("explanation", JSON),
     UniqueConstraint("topic", "detector", "started_at", name="uq_alerts_topic_detector_start"),
     Index("ix_alerts_started_at_id", "started_at", "id"),
+)
+
+# Who wants to hear nothing of which alerts, from when to when; see silences.py.
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    Column("matchers", JSON, nullable=False),
+    Column("starts_at", UtcDateTime, nullable=False),
+    Column("ends_at", UtcDateTime, nullable=False),
+    Column("created_by", String(200), nullable=False),
+    Column("comment", String(1000), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("ix_silences_ends_at", "ends_at"),
+)
+
+# Where each topic stood when it was looked at last; the alerts follow from the stories alone.
+watch_states = Table(
+    "watch_states",
+    metadata,
+    Column("topic", String(100), primary_key=True),
+    # inactive, pending, firing or resolved
+    Column("phase", String(10), nullable=False),
+    # ok, no_data or degraded
+    Column("news", String(10), nullable=False),
+    # The nearest of the detectors to its threshold, 1 at it.
+    Column("nearness", Float, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+# Hours in which feeds or labels were missing; all others were fine.
+watch_hours = Table(
+    "watch_hours",
+    metadata,
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    Column("news", String(10), nullable=False),
+    Column("reason", String(200), nullable=False),
 )

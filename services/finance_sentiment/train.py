@@ -26,8 +26,9 @@ from core.models import BUNDLED
 from core.privacy import for_training
 from core.progress import SILENT, Progress
 from core.text import language_of
+from services.finance_sentiment.confusion import Confusion
 from services.finance_sentiment.domain import KIND, SENTIMENT, TOPIC, Label
-from services.finance_sentiment.labels import REDACTED, Labeler, label_fields
+from services.finance_sentiment.labels import CONFUSION, REDACTED, Labeler, label_fields
 
 HEADS = (SENTIMENT, TOPIC)
 COLUMNS = (
@@ -68,9 +69,7 @@ def train(
     from core.training.classifier import train_classifier
 
     rows = for_training(read_news(data), keep=keep_personal_data, progress=progress)
-    heads = [head for head in HEADS if head in rows[0].labels]
-    for head in heads:
-        _report(check_labels(rows, head, data), head, progress)
+    heads = _checked_heads(rows, data, progress)
     with write_artifact(output) as draft:
         trained = train_classifier(
             rows,
@@ -93,10 +92,28 @@ def train(
             settings={
                 "classifier": trained.settings,
                 REDACTED: not keep_personal_data,
+                CONFUSION: _confusion(trained.held_out),
                 "unreadable": _believable_without_encoder(rows, trained.held_out, draft.path),
             },
         )
     return draft.manifest
+
+
+def _checked_heads(rows: Sequence[LabeledText], data: Path, progress: Progress) -> list[str]:
+    heads = [head for head in HEADS if head in rows[0].labels]
+    for head in heads:
+        _report(check_labels(rows, head, data), head, progress)
+    return heads
+
+
+def _confusion(held_out: Mapping[str, Any]) -> dict[str, int] | None:
+    """What the sentiment head takes for what, on rows it was not trained on; None without one."""
+    judged = held_out.get(SENTIMENT)
+    if judged is None or not len(judged.rows):
+        return None
+    classes = np.array(judged.classes)
+    said = classes[judged.probabilities.argmax(axis=1)]
+    return Confusion.count(classes[judged.labels].tolist(), said.tolist()).to_json()
 
 
 def _report(report: Any, head: str, progress: Progress) -> None:

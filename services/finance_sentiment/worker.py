@@ -1,11 +1,13 @@
 """Which work is done on which clock? A process of its own, never inside the web process.
 
-Three fixed ticks: fetch, label, evaluate. What is due stands in the database; monitor.py does it.
+Fixed ticks: fetch, label, evaluate, and the watched folder where one is set. What is due stands in
+the database; monitor.py does it.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from threading import Event
 
@@ -19,10 +21,12 @@ from core.schedule import Tick, owner_name, run_ticks
 from core.web.logs import configure_logging
 from services.finance_sentiment.domain import KIND
 from services.finance_sentiment.labels import Labeler
+from services.finance_sentiment.merging import Reading
 from services.finance_sentiment.monitor import Clock, Monitor
 from services.finance_sentiment.rules import read_rules
 from services.finance_sentiment.settings import Settings
-from services.finance_sentiment.sources import read_sources, save_sources
+from services.finance_sentiment.source_lists import read_sources
+from services.finance_sentiment.sources import save_sources
 from services.finance_sentiment.tables import MIGRATIONS
 
 
@@ -48,6 +52,15 @@ def run(settings: Settings, stop: Event, *, now: Clock = lambda: datetime.now(UT
             _work(monitor, settings, stop)
 
 
+def reading(labeler: Labeler, texts: Sequence[str]) -> Reading:
+    """Labels and embeddings out of one pass; those of texts that cannot be read are zero."""
+    labels, predictions = labeler.read(texts)
+    if predictions is None:
+        return Reading(labels)
+    encoded = predictions.encoded
+    return Reading(labels, encoded.embeddings * encoded.readable[:, None])
+
+
 def _work(monitor: Monitor, settings: Settings, stop: Event) -> None:
     slot = ModelSlot(
         Registry(settings.models_dir, KIND),
@@ -62,13 +75,18 @@ def _work(monitor: Monitor, settings: Settings, stop: Event) -> None:
         except NotReady:
             # Stories wait until there is a model; they are shown as pending.
             return
-        monitor.label_pending(labeler.label, stop)
+        monitor.label_pending(lambda texts: reading(labeler, texts), stop)
 
-    ticks = (
+    ticks = [
         Tick("fetch", lambda: monitor.fetch_due(stop), settings.fetch_tick),
         Tick("label", label, settings.label_tick),
         Tick("evaluate", monitor.evaluate, settings.evaluate_tick),
-    )
+    ]
+    if settings.watch_folder is not None:
+        folder = settings.watch_folder
+        ticks.append(
+            Tick("folder", lambda: monitor.take_folder(folder, stop), settings.folder_tick)
+        )
     try:
         # One thread a tick, so that a slow feed does not hold up the labels.
         run_ticks(ticks, stop, owner=monitor.owner, threads=len(ticks))

@@ -20,9 +20,10 @@ from services.finance_sentiment.alert_store import save_alerts
 from services.finance_sentiment.alerts import Alert
 from services.finance_sentiment.app import create_app
 from services.finance_sentiment.domain import GIVEN, KIND, Entry, Label
+from services.finance_sentiment.intake import Incoming, add_stories
 from services.finance_sentiment.settings import Settings
-from services.finance_sentiment.sources import Listed, save_sources
-from services.finance_sentiment.store import Incoming, add_stories
+from services.finance_sentiment.source_lists import Listed
+from services.finance_sentiment.sources import save_sources
 from services.finance_sentiment.tables import MIGRATIONS, api_keys
 from tests.finance_sentiment.conftest import NOW
 

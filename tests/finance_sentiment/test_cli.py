@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from core.errors import TrefoilError
-from services.finance_sentiment import baseline
+from services.finance_sentiment import promise
 from services.finance_sentiment.cli import group
 from tests.finance_sentiment.test_alerts import history
 
@@ -135,7 +135,7 @@ def test_predict_writes_the_columns_in_order(model: Path, tmp_path: Path) -> Non
 
 
 def test_backtest_finds_the_surge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baseline, "MAX_PATHS", 16)
+    monkeypatch.setattr(promise, "MAX_PATHS", 16)
     stories, out = stories_csv(tmp_path / "s.csv"), tmp_path / "o.json"
     rules = tmp_path / "r.yaml"
     rules.write_text("- {name: half, negative_share: 0.5, min_stories: 30, window_hours: 12}\n")

@@ -11,11 +11,9 @@ from services.finance_sentiment.domain import (
     moment_of,
     publication,
     story_text,
-    wait_before_next_check,
 )
 
 SEEN = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-FIVE = timedelta(minutes=5)
 
 
 @pytest.mark.parametrize(
@@ -50,27 +48,6 @@ def test_the_model_reads_title_and_summary_as_sentences(
     title: str, summary: str, text: str
 ) -> None:
     assert story_text(title, summary) == text
-
-
-def test_a_feed_rests_its_interval_and_longer_with_each_error() -> None:
-    assert wait_before_next_check(FIVE, 0) == FIVE
-    assert wait_before_next_check(FIVE, 1) == 2 * FIVE
-    assert wait_before_next_check(FIVE, 3) == 8 * FIVE
-    assert wait_before_next_check(FIVE, 1_000_000) == timedelta(hours=6)
-
-
-def test_a_server_may_ask_for_more_rest_within_bounds() -> None:
-    assert wait_before_next_check(FIVE, 0, asked=timedelta(hours=1)) == timedelta(hours=1)
-    assert wait_before_next_check(FIVE, 0, asked=timedelta(days=9)) == timedelta(hours=6)
-
-
-def test_a_slow_feed_never_comes_sooner_because_of_an_error() -> None:
-    day = timedelta(days=1)
-    assert wait_before_next_check(day, 5) == day
-
-
-def test_jitter_adds_at_most_a_tenth() -> None:
-    assert wait_before_next_check(FIVE, 0, jitter=1.0) == FIVE * 1.1
 
 
 def test_an_hour_and_its_start_belong_together() -> None:

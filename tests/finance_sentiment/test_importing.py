@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.errors import DataError
 from services.finance_sentiment import alert_store
 from services.finance_sentiment.alerts import Baseline
-from services.finance_sentiment.baseline import Normal, TopicShare
+from services.finance_sentiment.baseline import Normal, TopicNormal
 from services.finance_sentiment.history import read_history, write_history
 from services.finance_sentiment.importing import Imported, import_sources, import_stories
+from services.finance_sentiment.promise import Promise
 from services.finance_sentiment.store import StoryFilter, page_of_stories
 from tests.finance_sentiment.conftest import NOW
 
@@ -66,8 +67,8 @@ def test_labels_can_be_left_to_the_model(sessions: Sessions, replay: Path) -> No
 
 
 def test_history_makes_the_detector_learn_anew(sessions: Sessions, replay: Path) -> None:
-    share = TopicShare(0.2, 10.0)
-    old = Baseline(1, 1, 1.0, 5.0, Normal({}, share, (0.1,) * 3, (9.0,) * 3))
+    normal = Normal({}, TopicNormal(0.2, 10.0), (0.1,) * 3, (9.0,) * 3)
+    old = Baseline(1, 1, Promise(1.0, 1.0, (5.0, 9.0, 7.0), 1.0, None), normal)
     with sessions.begin() as session:
         alert_store.save_baseline(session, old, NOW)
         assert alert_store.latest_baseline(session) == old

@@ -15,14 +15,17 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.errors import FetchError
 from core.net import Response
-from services.finance_sentiment import baseline
+from services.finance_sentiment import promise
 from services.finance_sentiment.alert_store import page_of_alerts
 from services.finance_sentiment.domain import Entry, Label, hour_of, moment_of
+from services.finance_sentiment.intake import Incoming, add_stories
+from services.finance_sentiment.merging import Reading
 from services.finance_sentiment.monitor import LEASE, Monitor
 from services.finance_sentiment.rules import Rule
 from services.finance_sentiment.settings import Settings
-from services.finance_sentiment.sources import Listed, all_sources, save_sources
-from services.finance_sentiment.store import Incoming, StoryFilter, add_stories, page_of_stories
+from services.finance_sentiment.source_lists import Listed
+from services.finance_sentiment.sources import all_sources, save_sources
+from services.finance_sentiment.store import StoryFilter, page_of_stories
 from services.finance_sentiment.tables import stories as stories_table
 from tests.finance_sentiment.conftest import NOW, Clock
 
@@ -54,8 +57,11 @@ class Web:
         return page
 
 
-def negative(texts: Sequence[str]) -> list[Label]:
-    return [Label("v1", "negative", "banking", 0.8, 0.1, 0.1, 0.9, True) for _ in texts]
+NEGATIVE = Label("v1", "negative", "banking", 0.8, 0.1, 0.1, 0.9, True)
+
+
+def negative(texts: Sequence[str]) -> Reading:
+    return Reading([NEGATIVE] * len(texts))
 
 
 @pytest.fixture
@@ -180,7 +186,7 @@ def test_a_model_that_fails_loses_no_story(sessions: Sessions, web: Web, make: M
     assert monitor.label_pending(negative, Event()) == 1
 
 
-def failing(texts: Sequence[str]) -> list[Label]:
+def failing(texts: Sequence[str]) -> Reading:
     raise RuntimeError("out of memory")
 
 
@@ -191,7 +197,7 @@ def test_text_that_cannot_be_read_is_kept_unlabelled(
     monitor = make()
     monitor.fetch_due(Event())
     unread = Label("v1", None, None, 0.3, 0.4, 0.3, 0.2, False)
-    monitor.label_pending(lambda texts: [unread] * len(texts), Event())
+    monitor.label_pending(lambda texts: Reading([unread] * len(texts)), Event())
     with sessions() as session:
         page, _ = page_of_stories(session, StoryFilter(), limit=10, cursor=None)
     [row] = page
@@ -228,7 +234,7 @@ def story_row(hour: int, title: str, sentiment: str) -> dict[str, object]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baseline, "MAX_PATHS", 8)
+    monkeypatch.setattr(promise, "MAX_PATHS", 8)
 
 
 def alerts(sessions: Sessions) -> list[tuple[str, bool, int]]:
@@ -291,7 +297,7 @@ def test_a_story_that_comes_in_late_still_counts(
     monitor = make()
     assert monitor.evaluate() == 0
     late = [Entry(str(n), "", f"Late {n}", "", NOW - timedelta(hours=3)) for n in range(40)]
-    label = negative(["x"])[0]
+    label = NEGATIVE
     with sessions.begin() as session:
         incoming = [Incoming(entry, label) for entry in late]
         add_stories(session, incoming, source="A", source_id=None, now=NOW)

@@ -10,13 +10,14 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.errors import DataError
 from services.finance_sentiment.feeds import Fetched
+from services.finance_sentiment.pacing import Bounds
+from services.finance_sentiment.source_lists import Listed, read_sources
 from services.finance_sentiment.sources import (
     CLAIM,
-    Listed,
+    Checked,
     all_sources,
     claim,
     due_sources,
-    read_sources,
     record,
     save_sources,
 )
@@ -25,6 +26,7 @@ from tests.finance_sentiment.conftest import NOW
 Sessions = sessionmaker[Session]
 A = Listed("A", "https://a.example/f")
 B = Listed("B", "https://b.example/f", interval_seconds=60)
+BOUNDS = Bounds(timedelta(minutes=5), timedelta(hours=1))
 
 
 def save(sessions: Sessions, *feeds: Listed) -> tuple[int, int]:
@@ -96,14 +98,8 @@ def test_failures_are_counted_shown_and_rested_from(sessions: Sessions) -> None:
     for expected in (1, 2):
         with sessions.begin() as session:
             [feed] = due_sources(session, NOW + timedelta(days=expected), 10)
-            record(
-                session,
-                feed,
-                Fetched("failed", error="the server answered 500"),
-                now=NOW,
-                default_interval=300,
-                jitter=0,
-            )
+            failed = Fetched("failed", error="the server answered 500")
+            record(session, feed, failed, Checked(NOW, BOUNDS, 0))
         with sessions() as session:
             [row] = all_sources(session)
         assert (row.error_count, row.last_error) == (expected, "the server answered 500")
@@ -114,9 +110,9 @@ def test_a_success_clears_the_error_and_keeps_the_validators(sessions: Sessions)
     save(sessions, B)
     with sessions.begin() as session:
         [feed] = due_sources(session, NOW, 10)
-        record(session, feed, Fetched("failed", error="x"), now=NOW, default_interval=9, jitter=0)
+        record(session, feed, Fetched("failed", error="x"), Checked(NOW, BOUNDS, 0))
         fresh = Fetched("fresh", etag='"v"', last_modified="m")
-        record(session, feed, fresh, now=NOW, default_interval=9, jitter=0)
+        record(session, feed, fresh, Checked(NOW, BOUNDS, 0))
     with sessions() as session:
         [row] = all_sources(session)
     assert (row.error_count, row.last_error, row.etag) == (0, None, '"v"')

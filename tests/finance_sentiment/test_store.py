@@ -9,10 +9,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.errors import InvalidInput
 from services.finance_sentiment.domain import GIVEN, Entry, Label, hour_of
+from services.finance_sentiment.intake import Incoming, add_stories
 from services.finance_sentiment.store import (
-    Incoming,
     StoryFilter,
-    add_stories,
     hourly_counts,
     negative_story_ids,
     page_of_stories,

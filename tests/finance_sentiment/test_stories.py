@@ -41,6 +41,10 @@ def entry(title: str = "Bank fails", url: str = "", entry_id: str = "", summary:
         ("<script>alert(1)", ""),
         ("Oil <b", "Oil <b"),
         ("5<6 and 7>6", "5<6 and 7>6"),
+        ('<img alt="cat<br />dog">Oil', "Oil"),
+        ('<a title="5 > 4">Oil</a> falls', "Oil falls"),
+        ('Oil <b x=">falls', "Oil falls"),
+        ("Oil<!-- never ends > falls", "Oil"),
     ],
 )
 def test_markup_becomes_the_text_a_reader_sees(markup: str, text: str) -> None:
@@ -54,7 +58,11 @@ def test_long_text_ends_at_a_word() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["<", "<!--", "<a ", "&", "&#", "<![CDATA[", "<script>", "]]>", '<a b="', "<p>", "</"]
+    "piece",
+    [
+        *("<", "<!--", "<a ", "&", "&#", "<![CDATA[", "<script>", "]]>", '<a b="', "<p>", "</"),
+        *("<a '\">", '<a "', "<a '>"),
+    ],
 )
 def test_hostile_markup_costs_little_time(piece: str) -> None:
     start = time.process_time()
