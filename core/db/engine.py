@@ -151,7 +151,9 @@ def _sqlite_engine(url: URL) -> Engine:
     event.listen(engine, "connect", _set_up_sqlite)
     turns = _Turns()
     event.listen(engine, "begin", turns.begin)
-    event.listen(engine, "checkin", turns.end)
+    event.listen(engine, "commit", turns.end)
+    event.listen(engine, "rollback", turns.end)
+    event.listen(engine, "checkin", turns.end_unfinished)
     event.listen(engine, "handle_error", _translate)
     return engine
 
@@ -197,9 +199,16 @@ class _Turns:
             connection.info[_TURN] = self._writing.acquire(timeout=BUSY_SECONDS)
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
-    def end(self, _connection: object, record: ConnectionPoolEntry) -> None:
+    def end(self, connection: Connection) -> None:
+        """The transaction is about to end, and the connection may be kept for a next one."""
+        self._release(connection.info)
+
+    def end_unfinished(self, _connection: object, record: ConnectionPoolEntry) -> None:
         """The connection goes back to the pool, whatever became of its transaction."""
-        if record.info.pop(_TURN, False):
+        self._release(record.info)
+
+    def _release(self, info: dict[Any, Any]) -> None:
+        if info.pop(_TURN, False):
             self._writing.release()
 
 

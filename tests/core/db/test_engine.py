@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from core.db.engine import make_engine, ping, session_factory, shown_url
+from core.db.engine import BUSY_SECONDS, make_engine, ping, session_factory, shown_url
 from core.db.types import UtcDateTime
 from core.errors import InvalidInput, SettingsError, StorageError, TrefoilError
 
@@ -161,6 +161,24 @@ def test_after_writers_that_failed_the_next_one_writes(
     engine.dispose()
 
 
+def test_a_connection_that_is_kept_after_its_commit_holds_nobody_up(sqlite_url: str) -> None:
+    engine = make_engine(sqlite_url)
+    METADATA.create_all(engine)
+
+    def write() -> None:
+        with session_factory(engine).begin() as session:
+            session.execute(NOTES.insert().values(id=2, words="second"))
+
+    with engine.connect() as kept:
+        kept.execute(NOTES.insert().values(id=1, words="first"))
+        kept.commit()
+        writer = threading.Thread(target=write)
+        writer.start()
+        writer.join(BUSY_SECONDS / 2)
+        assert not writer.is_alive()
+    engine.dispose()
+
+
 def test_ping_passes_on_a_database_that_answers(engine: Engine) -> None:
     ping(engine)
 
@@ -191,7 +209,7 @@ def test_a_reader_is_not_held_up_by_a_writer_on_sqlite(sqlite_url: str) -> None:
 def test_what_was_committed_survives_kill_9(sqlite_url: str) -> None:
     script = (
         "import os, signal, sys\n"
-        "from core.db.engine import make_engine, session_factory\n"
+        "from core.db.engine import BUSY_SECONDS, make_engine, session_factory\n"
         "from sqlalchemy import text\n"
         "engine = make_engine(sys.argv[1])\n"
         "sessions = session_factory(engine)\n"
