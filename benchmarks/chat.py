@@ -161,20 +161,8 @@ def measure(
     fill(settings, sorted(labels_of_model(model)), feedback)
     port = free_port()
     with (place / "server.log").open("wb") as log:  # a pipe that nobody reads would stop it
-        server = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "services.cli",
-                "customer-service",
-                "serve",
-                "--port",
-                str(port),
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            env={**os.environ, "TREFOIL_CUSTOMER_SERVICE_PORT": str(port)},
-        )
+        command = ["-m", "services.cli", "customer-service", "serve", "--port", str(port)]
+        server = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, stderr=log)
     try:
         wait_ready(server, port, time.perf_counter())
         wait_searched(port, searches[-600:])

@@ -195,8 +195,9 @@ class _Turns:
             raw_connection(connection).execute(f"PRAGMA query_only={int(read_only)}")
             connection.info[_QUERY_ONLY] = read_only
         if not read_only and not connection.info.get(_TURN, False):
-            # Whoever does not get it in time is told by SQLite what is the matter.
-            connection.info[_TURN] = self._writing.acquire(timeout=BUSY_SECONDS)
+            if not self._writing.acquire(timeout=BUSY_SECONDS):
+                raise Overloaded("too many callers wait to write into the database")
+            connection.info[_TURN] = True
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     def end(self, connection: Connection) -> None:

@@ -20,7 +20,7 @@ bounds some are too low by chance. Here the order of the levels is fixed before 
 looked at, and the walk ends at the first level that fails, which keeps the chance of accepting a
 bad one at 5 % (fixed-sequence testing; Angelopoulos et al. 2021, "Learn then Test"). The walk
 begins where the bound could hold with some room for wrong answers. Not covered, and small: the few
-weights of the score are fitted on the same rows.
+weights of the score, and which intents are muddled, come from the same rows.
 
 Pure numpy; nothing is read or written.
 """

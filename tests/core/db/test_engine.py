@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from core.db.engine import BUSY_SECONDS, make_engine, ping, session_factory, shown_url
 from core.db.types import UtcDateTime
-from core.errors import InvalidInput, SettingsError, StorageError, TrefoilError
+from core.errors import InvalidInput, Overloaded, SettingsError, StorageError, TrefoilError
 
 METADATA = MetaData()
 NOTES = Table(
@@ -158,6 +158,23 @@ def test_after_writers_that_failed_the_next_one_writes(
     for number in range(20):  # more than the pool keeps
         with sessions.begin() as session:
             session.execute(NOTES.insert().values(id=number, words=str(number)))
+    engine.dispose()
+
+
+def test_a_writer_whose_turn_does_not_come_is_told_so_and_the_others_go_on(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.db.engine.BUSY_SECONDS", 0.05)
+    engine = make_engine(sqlite_url)
+    METADATA.create_all(engine)
+    sessions = session_factory(engine)
+    with sessions.begin() as first:
+        first.execute(NOTES.insert().values(id=1, words="first"))
+        with pytest.raises(Overloaded), sessions.begin() as second:
+            second.execute(NOTES.insert().values(id=2, words="never"))
+    with sessions.begin() as third:
+        third.execute(NOTES.insert().values(id=3, words="third"))
+    assert count(engine) == 2
     engine.dispose()
 
 
