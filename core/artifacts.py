@@ -28,8 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ArtifactCorrupt, ArtifactError, NotFound
-from core.files import written_whole
-from core.models import sha256_of
+from core.files import sha256_of, written_whole
 
 MANIFEST = "manifest.json"
 FORMAT = 1

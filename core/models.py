@@ -13,7 +13,6 @@ file names code to run. Loading never sets `trust_remote_code`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.errors import ModelCorrupt, ModelError, ModelNotFound, ModelRefused
+from core.files import sha256_of
 
 BUNDLED = "sentence-transformers/all-MiniLM-L6-v2"
 # The original file's digest, as the hub and the bundled package both carry it.
@@ -72,12 +72,6 @@ def _folder_named(reference: str) -> Path:
         return Path(reference).expanduser()
     except RuntimeError:  # a "~" that names nobody
         return Path(reference)
-
-
-def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _bundled_folder() -> Path:

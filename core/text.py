@@ -10,7 +10,7 @@ import html
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 Language = Literal["en", "zh", "other"]
@@ -97,11 +97,15 @@ def comparison_key(text: str) -> str:
     differ. A text of punctuation alone is its own key.
     """
     folded = normalize(normalize(text).casefold())
-    characters = (
-        "" if c in _APOSTROPHES else " " if unicodedata.category(c).startswith("P") else c
-        for c in folded
-    )
-    return _NEEDLESS_SPACE.sub("", " ".join("".join(characters).split())) or folded
+    spaced = " ".join("".join(map(_compared_as, folded)).split())
+    return (spaced if spaced.isascii() else _NEEDLESS_SPACE.sub("", spaced)) or folded
+
+
+@lru_cache(maxsize=1 << 12)
+def _compared_as(character: str) -> str:
+    if character in _APOSTROPHES:
+        return ""
+    return " " if unicodedata.category(character).startswith("P") else character
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import NoReturn, TypeVar, cast
 from core.data.records import AVAILABILITIES, Availability
 from core.data.tables import Row
 from core.errors import DataError
+from core.markup import web_address
 from core.text import normalize
 
 Choice = TypeVar("Choice", bound=str)
@@ -28,6 +29,8 @@ _PRICE = re.compile(
 )
 _IN_STOCK = {"in_stock", "true", "yes", "available", "instock"}
 _OUT_OF_STOCK = {"out_of_stock", "false", "no", "unavailable", "outofstock"}
+_OTHER_STOCK: dict[str, Availability] = {"pre_order": "preorder", "back_order": "backorder"}
+_TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
 
 def fail(path: Path, row: Row, column: str, expected: str, mend: str | None = None) -> NoReturn:
@@ -130,9 +133,10 @@ def price_field(path: Path, row: Row, column: str) -> tuple[float | None, str]:
     if number is not None and number >= 0:
         return number, ""
     match = _PRICE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None or (match["before"] and match["after"]):
+    amount = math.inf if match is None else float(match["amount"].replace(",", ""))
+    if match is None or (match["before"] and match["after"]) or math.isinf(amount):
         fail(path, row, column, "a price", "Write it as 15.00 or 15.00 USD.")
-    return float(match["amount"].replace(",", "")), match["before"] or match["after"] or ""
+    return amount, match["before"] or match["after"] or ""
 
 
 def tags_field(path: Path, row: Row, column: str) -> tuple[str, ...]:
@@ -164,4 +168,26 @@ def availability_field(path: Path, row: Row, column: str) -> Availability:
     for known in AVAILABILITIES:
         if word == known:
             return known
+    if word in _OTHER_STOCK:
+        return _OTHER_STOCK[word]
     fail(path, row, column, f"one of {', '.join(AVAILABILITIES)} or a count")
+
+
+def truth_field(path: Path, row: Row, column: str) -> bool | None:
+    """True or false, also as yes and no, 1 and 0; None where the value is empty."""
+    value = row.get(column)
+    word = "" if value is None else str(value).strip().casefold()
+    if not word:
+        return None
+    if word not in _TRUE | _FALSE:
+        fail(path, row, column, "true or false")
+    return word in _TRUE
+
+
+def address_field(path: Path, row: Row, column: str) -> str:
+    """An address of http or https; "" where the value is empty."""
+    text = optional_text(path, row, column)
+    if text and not web_address(text):
+        mend = "Write all of it, as in https://shop.example/cup.jpg, or leave it out."
+        fail(path, row, column, "an http or https address", mend)
+    return text

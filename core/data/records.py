@@ -25,6 +25,8 @@ EventKind = Literal[
     "rating",
 ]
 Availability = Literal["in_stock", "out_of_stock", "preorder", "backorder"]
+# A further field of an item: a text, a number, yes or no, or a list of texts.
+Attribute = str | int | float | bool | list[str]
 
 SENTIMENTS: Final[tuple[Sentiment, ...]] = get_args(Sentiment)
 EVENT_KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)
@@ -44,7 +46,11 @@ class LabeledText:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A product or article. `price` is in units of `currency` (ISO 4217, "" when not given)."""
+    """A product or article. `price` is in units of `currency` (ISO 4217, "" when not given).
+
+    `image` is an http(s) address or "". `attributes` are whatever else the shop says of it. A
+    `hidden` item is kept and shown to nobody; None says nothing: a new item is shown, and one that
+    is kept already stays as it is."""
 
     item_id: str
     title: str
@@ -57,6 +63,9 @@ class Item:
     availability: Availability = "in_stock"
     created_at: float | None = None
     item_group_id: str = ""
+    image: str = ""
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    hidden: bool | None = None
     line: int = 0
     extra: Mapping[str, object] = field(default_factory=dict)
 

@@ -21,6 +21,8 @@ EXTENSIONS = (".csv", ".tsv", ".jsonl", ".ndjson", ".yaml", ".yml", ".parquet")
 _UTF8_MEND = "Save the file as UTF-8."
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _JSON_MEND = "Write one flat JSON object a line."
+# What is told of a row that is passed over.
+Skip = Callable[[DataError], None]
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -45,12 +47,21 @@ def read_table(
     return list(iterate_table(path, required, optional, allow_empty=allow_empty))
 
 
+def unless_skipped(error: DataError, skip: Skip | None) -> None:
+    """Raise the error of a bad row, or tell it to `skip` and go on without the row."""
+    if skip is None:
+        raise error
+    skip(error)
+
+
 def iterate_table(
     path: str | Path,
     required: Sequence[str],
     optional: Sequence[str] = (),
     *,
     allow_empty: bool = False,
+    skip: Skip | None = None,
+    extension: str = "",
 ) -> Iterator[Row]:
     """The rows of a file, one at a time.
 
@@ -58,9 +69,13 @@ def iterate_table(
     None; further columns are kept. Raises DataError, with path and line, for: no such file, a wrong
     extension, an encoding other than UTF-8, NUL bytes, a missing or double column, too few or too
     many values, an unbalanced quote, broken JSON or YAML, and no rows at all unless `allow_empty`.
+
+    With `skip` it is told of a bad row of CSV, TSV or JSONL, and reading goes on behind it; what
+    is wrong with the file as a whole is raised all the same. `extension` is the one to read the
+    file by, where that is not its own.
     """
     path = Path(path)
-    reader = _READERS.get(path.suffix.lower())
+    reader = _READERS.get(extension or path.suffix.lower())
     if reader is None:
         raise DataError(
             f"expected a file ending in one of {', '.join(EXTENSIONS)}",
@@ -71,7 +86,7 @@ def iterate_table(
         what = "this is a folder, not a file" if path.is_dir() else "there is no such file"
         raise DataError(what, path, mend="Check the path.")
     found = False
-    for row in reader(path, required):
+    for row in reader(path, required, skip):
         found = True
         yield _with_optional(row, optional)
     if not found and not allow_empty:
@@ -138,15 +153,17 @@ def _decoded(raw: bytes, path: Path, number: int) -> str:
 # --- CSV and TSV -------------------------------------------------------------------------------
 
 
-def _read_csv(path: Path, required: Sequence[str]) -> Iterator[Row]:
-    return _read_delimited(path, required, ",")
+def _read_csv(path: Path, required: Sequence[str], skip: Skip | None) -> Iterator[Row]:
+    return _read_delimited(path, required, skip, ",")
 
 
-def _read_tsv(path: Path, required: Sequence[str]) -> Iterator[Row]:
-    return _read_delimited(path, required, "\t")
+def _read_tsv(path: Path, required: Sequence[str], skip: Skip | None) -> Iterator[Row]:
+    return _read_delimited(path, required, skip, "\t")
 
 
-def _read_delimited(path: Path, required: Sequence[str], delimiter: str) -> Iterator[Row]:
+def _read_delimited(
+    path: Path, required: Sequence[str], skip: Skip | None, delimiter: str
+) -> Iterator[Row]:
     records = _csv_records(path, delimiter)
     line, header = next(records, (1, []))
     header = [name.strip() for name in header]
@@ -160,12 +177,14 @@ def _read_delimited(path: Path, required: Sequence[str], delimiter: str) -> Iter
     _check_columns(header, required, path, line, _delimiter_mend(header, delimiter))
     for line, values in records:
         if len(values) != len(header):
-            raise DataError(
+            wrong = DataError(
                 f"expected {len(header)} values as in the first line, found {len(values)}",
                 path,
                 line,
                 mend="Put quotes around a value that holds the delimiter or a line break.",
             )
+            unless_skipped(wrong, skip)
+            continue
         yield Row(dict(zip(header, values, strict=True)), line)
 
 
@@ -218,17 +237,24 @@ def _delimiter_mend(header: Sequence[str], delimiter: str) -> str:
 # --- JSON lines --------------------------------------------------------------------------------
 
 
-def _read_jsonl(path: Path, required: Sequence[str]) -> Iterator[Row]:
+def _read_jsonl(path: Path, required: Sequence[str], skip: Skip | None) -> Iterator[Row]:
     for line, text in enumerate(_decoded_lines(path), start=1):
         if not text.strip():
             continue
-        value = _parse_json(text, path, line)
-        if not isinstance(value, dict):
-            raise DataError(
-                f"expected a JSON object, found {_kind(value)}", path, line, mend=_JSON_MEND
-            )
-        _check_columns(list(value), required, path, line)
-        yield Row(value, line)
+        try:
+            yield _json_row(text, required, path, line)
+        except DataError as error:
+            unless_skipped(error, skip)
+
+
+def _json_row(text: str, required: Sequence[str], path: Path, line: int) -> Row:
+    value = _parse_json(text, path, line)
+    if not isinstance(value, dict):
+        raise DataError(
+            f"expected a JSON object, found {_kind(value)}", path, line, mend=_JSON_MEND
+        )
+    _check_columns(list(value), required, path, line)
+    return Row(value, line)
 
 
 def _parse_json(text: str, path: Path, line: int) -> Any:
@@ -272,7 +298,7 @@ def _kind(value: object) -> str:
 # --- YAML --------------------------------------------------------------------------------------
 
 
-def _read_yaml(path: Path, required: Sequence[str]) -> Iterator[Row]:
+def _read_yaml(path: Path, required: Sequence[str], skip: Skip | None) -> Iterator[Row]:
     import yaml
 
     loader = yaml.SafeLoader("".join(_decoded_lines(path)))
@@ -309,7 +335,7 @@ def _read_yaml(path: Path, required: Sequence[str]) -> Iterator[Row]:
 # --- Parquet -----------------------------------------------------------------------------------
 
 
-def _read_parquet(path: Path, required: Sequence[str]) -> Iterator[Row]:
+def _read_parquet(path: Path, required: Sequence[str], skip: Skip | None) -> Iterator[Row]:
     """Rows of a Parquet file; their `line` is the row number, from 1."""
     try:
         import pyarrow as arrow
@@ -332,7 +358,7 @@ def _read_parquet(path: Path, required: Sequence[str]) -> Iterator[Row]:
         raise DataError(f"not a readable Parquet file: {error}", path, number + 1) from error
 
 
-_READERS: Mapping[str, Callable[[Path, Sequence[str]], Iterator[Row]]] = {
+_READERS: Mapping[str, Callable[[Path, Sequence[str], Skip | None], Iterator[Row]]] = {
     ".csv": _read_csv,
     ".tsv": _read_tsv,
     ".jsonl": _read_jsonl,

@@ -16,6 +16,7 @@ look again, up to a tenth of a second later, and whoever comes in between is fir
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 import time
@@ -107,6 +108,10 @@ class _Pool(QueuePool):
             return super().connect()
         except PoolTimeout as error:
             raise Overloaded("too many callers wait for the database") from error
+
+
+# SQLAlchemy names a pool's logger after its class: without this, it would log among our own lines.
+logging.getLogger(f"{__name__}.{_Pool.__name__}").setLevel(logging.WARNING)
 
 
 def _postgresql_engine(url: URL) -> Engine:

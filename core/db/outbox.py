@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Table, delete, select, update
+from sqlalchemy import Row, Table, delete, select, true, update
 from sqlalchemy.orm import Session
 
 from core.db.statements import insert_or_ignore, rows_changed
@@ -76,14 +76,22 @@ def enqueue(
 
 
 def due(
-    session: Session, table: Table, now: datetime, *, limit: int = 20, hold: timedelta = HOLD
+    session: Session,
+    table: Table,
+    now: datetime,
+    *,
+    limit: int = 20,
+    hold: timedelta = HOLD,
+    kind: str | None = None,
 ) -> list[Message]:
-    """Claim what is due, oldest first. Commit before sending: the claim hides each message from
-    other workers for `hold`, and comes back by itself if this worker dies."""
+    """Claim what is due (of one `kind` where it is named), oldest first. Commit before sending: the
+    claim hides each message from other workers for `hold`, and comes back by itself if this worker
+    dies."""
     _bury_spent(session, table, now)
+    wanted = true() if kind is None else table.c.kind == kind
     query = (
         select(table)
-        .where(table.c.state == PENDING, table.c.due_at <= now)
+        .where(table.c.state == PENDING, table.c.due_at <= now, wanted)
         .order_by(table.c.due_at, table.c.id)
         .limit(limit)
         # PostgreSQL: pass over what another worker is claiming; SQLite has one writer anyway.
@@ -109,20 +117,28 @@ def mark_sent(session: Session, table: Table, message_id: int, now: datetime) ->
 
 
 def mark_failed(
-    session: Session, table: Table, message: Message, now: datetime, error: str
+    session: Session,
+    table: Table,
+    message: Message,
+    now: datetime,
+    error: str,
+    *,
+    not_before: datetime | None = None,
+    for_good: bool = False,
 ) -> bool:
-    """It did not arrive. True where another attempt will follow, False where it is dead now."""
+    """It did not arrive. True where another attempt will follow, at `not_before` at the earliest
+    (what the receiver asked for); False where it is dead now. `for_good`: no attempt would help."""
     mine = (table.c.id == message.id) & (table.c.state == PENDING)
     reason = error.replace("\x00", "")[:500]
+    spent = true() if for_good else table.c.max_attempts <= message.attempts
     dead = rows_changed(
-        session,
-        update(table)
-        .where(mine, table.c.max_attempts <= message.attempts)
-        .values(state=DEAD, last_error=reason),
+        session, update(table).where(mine, spent).values(state=DEAD, last_error=reason)
     )
     if dead:
         return False
     again = now + retry_delay(message.attempts)
+    if not_before is not None:
+        again = max(again, not_before)
     return (
         rows_changed(session, update(table).where(mine).values(due_at=again, last_error=reason)) > 0
     )

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import ModelCorrupt, ModelNotFound
-from core.inference.onnx_session import FloatArray, OnnxSession
+from core.inference.onnx_session import FloatArray, OnnxSession, shared_session
 from core.inference.tokenizer import TextTokenizer, Tokens
 
 # Above this share of unknown tokens the embedding says more about what is missing than about the
@@ -85,7 +85,7 @@ class TextEncoder:
         return cls(
             config,
             TextTokenizer(folder / "tokenizer.json", config.max_length),
-            OnnxSession(folder / "model.onnx", threads=threads),
+            shared_session(folder / "model.onnx", threads=threads),
         )
 
     @property

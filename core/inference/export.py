@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.errors import ModelError
+from core.files import sha256_of
 from core.inference.encoder import EncoderConfig
-from core.models import BUNDLED, BaseModel, Pooling, resolve_model, sha256_of
+from core.models import BUNDLED, BaseModel, Pooling, resolve_model
 
 if TYPE_CHECKING:
     import torch

@@ -8,11 +8,10 @@ script and with any typo has features.
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from zlib import crc32
 
 import numpy as np
@@ -27,6 +26,7 @@ _MAX_WORD = 30
 _CJK = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _RUNS = re.compile(f"[{_CJK}]+|[^\\W_{_CJK}]+")
 _IS_CJK = re.compile(f"[{_CJK}]")
+Buckets = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -56,23 +56,32 @@ class SparseRows:
 
 def grams(text: str) -> Iterator[str]:
     """The n-grams of one text, repeats included."""
-    for run in _RUNS.findall(normalize(text[:_MAX_CHARS]).casefold()):
-        if _IS_CJK.match(run):
-            for size in (1, 2, 3):
-                yield from (run[i : i + size] for i in range(len(run) - size + 1))
-            continue
-        word = f"<{run[:_MAX_WORD]}>"
-        yield word
-        for size in (3, 4, 5):
-            if size < len(word):  # as long as the word, it is the word
-                yield from (word[i : i + size] for i in range(len(word) - size + 1))
+    for run in _runs(text):
+        yield from _grams_of(run)
+
+
+def _runs(text: str) -> list[str]:
+    """Words, and stretches of a script without spaces."""
+    return _RUNS.findall(normalize(text[:_MAX_CHARS]).casefold())
+
+
+def _grams_of(run: str) -> Iterator[str]:
+    if _IS_CJK.match(run):
+        for size in (1, 2, 3):
+            yield from (run[i : i + size] for i in range(len(run) - size + 1))
+        return
+    word = f"<{run[:_MAX_WORD]}>"
+    yield word
+    for size in (3, 4, 5):
+        if size < len(word):  # as long as the word, it is the word
+            yield from (word[i : i + size] for i in range(len(word) - size + 1))
 
 
 def document_frequency_weights(texts: Sequence[str]) -> npt.NDArray[np.float32]:
     """(BUCKETS,) smoothed inverse document frequency, ln((1 + n) / (1 + df)) + 1."""
     frequency = np.zeros(BUCKETS, dtype=np.int64)
     for text in texts:
-        frequency[list({_bucket(g) for g in grams(text)})] += 1
+        frequency[np.unique(_buckets(text))] += 1
     return (np.log((1 + len(texts)) / (1 + frequency)) + 1).astype(np.float32)
 
 
@@ -81,9 +90,8 @@ def featurize(texts: Sequence[str], idf: npt.NDArray[np.float32]) -> SparseRows:
     indices: list[npt.NDArray[np.int32]] = []
     values: list[npt.NDArray[np.float32]] = []
     for text in texts:
-        counts = Counter(_bucket(g) for g in grams(text))
-        row = np.array(sorted(counts), dtype=np.int32)
-        value = np.array([1 + math.log(counts[int(i)]) for i in row], dtype=np.float32) * idf[row]
+        row, counts = np.unique(_buckets(text), return_counts=True)
+        value = (1 + np.log(counts)).astype(np.float32) * idf[row]
         norm = float(np.linalg.norm(value))
         indices.append(row)
         values.append(value / norm if norm > 0 else value)
@@ -95,5 +103,17 @@ def featurize(texts: Sequence[str], idf: npt.NDArray[np.float32]) -> SparseRows:
     )
 
 
-def _bucket(gram: str) -> int:
-    return crc32(gram.encode("utf-8", "replace")) & (BUCKETS - 1)
+def _buckets(text: str) -> Buckets:
+    """The buckets of its grams, repeats included."""
+    # A stretch of a script without spaces may be a whole sentence, and comes once.
+    found = [(_hashed if _IS_CJK.match(run) else _of_word)(run) for run in _runs(text)]
+    return np.concatenate(found) if found else np.empty(0, np.int32)
+
+
+def _hashed(run: str) -> Buckets:
+    hashes = (crc32(gram.encode("utf-8", "replace")) for gram in _grams_of(run))
+    return np.fromiter((number & (BUCKETS - 1) for number in hashes), dtype=np.int32)
+
+
+# The same words come again and again; a word's buckets take some 200 bytes.
+_of_word = lru_cache(maxsize=1 << 15)(_hashed)

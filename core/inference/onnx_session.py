@@ -6,13 +6,16 @@ length `embeddings`, (batch_size, width) float32: pooling and normalising are in
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from core.errors import ModelCorrupt
+from core.errors import ModelCorrupt, ModelNotFound
+from core.files import sha256_of
 
 # What a batch holds between two layers should stay in a core's own cache: for short texts this is a
 # quarter faster than four times as many tokens. Of long texts a few run together all the same, so
@@ -73,6 +76,24 @@ class OnnxSession:
             batch.append(row)
         if batch:
             yield batch
+
+
+_shared: WeakValueDictionary[tuple[str, int], OnnxSession] = WeakValueDictionary()
+_sharing = threading.Lock()
+
+
+def shared_session(path: Path, *, threads: int) -> OnnxSession:
+    """The session of this file's content. Models that stand on the same encoder, such as a version
+    and the one that takes its place, share one, and with it the memory that the weights take."""
+    try:
+        key = (sha256_of(path), threads)
+    except FileNotFoundError:
+        raise ModelNotFound(f"there is no {str(path)!r}", mend="Train a model first.") from None
+    with _sharing:
+        session = _shared.get(key)
+        if session is None:
+            session = _shared[key] = OnnxSession(path, threads=threads)
+        return session
 
 
 def pad(

@@ -76,7 +76,8 @@ class OpenSetModel:
         }
 
     def _nearest(self, embeddings: Floats) -> Floats:
-        unit = unit_rows(embeddings)
+        # As narrow as the reference: else that is widened anew at every call.
+        unit = unit_rows(embeddings).astype(np.float32)
         blocks = [
             kth_similarity(unit[i : i + _BLOCK], self.reference, self.k)
             for i in range(0, len(unit), _BLOCK)

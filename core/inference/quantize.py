@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from core.files import sha256_of
 from core.inference.encoder import EncoderConfig, TextEncoder
 from core.inference.int8 import quantise
 from core.inference.onnx_session import OnnxSession
 from core.inference.tokenizer import TextTokenizer
-from core.models import sha256_of
 
 MIN_AGREEMENT = 0.985
 MAX_ACCURACY_LOSS = 0.003

@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 
 from core.artifacts import Registry, Version
 from core.errors import ArtifactError, ModelError, NotFound, NotReady, TrefoilError
+from core.memory import give_back
 
 Model = TypeVar("Model")
 # Seconds to the second try; each wait is twice the one before, up to the longest.
@@ -38,8 +39,8 @@ class ModelSlot(Generic[Model]):
     """`load` builds the model of a version; it runs in the thread that calls `refresh`.
 
     `retire` is called with a model that was replaced, `grace` seconds later at the earliest, so
-    that whoever took it from `current` just before can still finish with it. `interval` is the
-    least time between two looks at the registry, in seconds.
+    that whoever took it from `current` just before can still finish with it; without one it is
+    dropped at once. `interval` is the least time between two looks at the registry, in seconds.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class ModelSlot(Generic[Model]):
         registry: Registry,
         load: Callable[[Version], Model],
         *,
-        retire: Callable[[Model], None] = lambda model: None,
+        retire: Callable[[Model], None] | None = None,
         interval: float = 1.0,
         grace: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
@@ -96,6 +97,8 @@ class ModelSlot(Generic[Model]):
             self._next_look = self._clock() + self._interval
             changed = self._swap()
             self._retire_expired()
+            if changed:
+                give_back()  # what loading took, and the model before
             return changed
         finally:
             self._lock.release()
@@ -115,7 +118,7 @@ class ModelSlot(Generic[Model]):
             return False
         self._held = (version.number, model)
         self._failure, self._told = None, None
-        if held is not None:
+        if held is not None and self._retire is not None:
             self._leaving.append((self._clock() + self._grace, held[1]))
         return True
 
@@ -123,8 +126,9 @@ class ModelSlot(Generic[Model]):
         now = self._clock()
         expired = [model for until, model in self._leaving if until <= now]
         self._leaving = [(until, model) for until, model in self._leaving if until > now]
-        for model in expired:
-            self._retire(model)
+        if self._retire is not None:
+            for model in expired:
+                self._retire(model)
 
     def _waits_for(self, version: Version) -> bool:
         failure = self._failure

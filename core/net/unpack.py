@@ -1,18 +1,21 @@
 """How is a packed body opened without letting a small one become a huge one?
 
 Every piece is unpacked only as far as the limit still allows: a "bomb" is stopped after
-`max_bytes` of output, never held whole. gzip and deflate are what every server has; brotli and
-zstd are not asked for, and refused where they come unasked.
+`max_bytes` of output, never held whole. gzip, deflate and br are asked for; anything else, zstd for
+one, is refused where it comes unasked.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import brotli
 
 from core.errors import FetchError, ResponseTooLarge
 
-ACCEPT_ENCODING = "gzip, deflate"
+ACCEPT_ENCODING = "gzip, deflate, br"
 
 _GZIP = zlib.MAX_WBITS | 16
 _ZLIB = zlib.MAX_WBITS
@@ -25,16 +28,16 @@ def read_body(pieces: Iterable[bytes], encoding: str, max_bytes: int) -> bytes:
     name = encoding.strip().lower()
     if name in ("", "identity"):
         return _collect(pieces, max_bytes, lambda piece, room: piece)
-    if name not in ("gzip", "x-gzip", "deflate"):
+    if name not in ("gzip", "x-gzip", "deflate", "br"):
         raise FetchError(
             f"the answer is packed as {name[:40]!r}, expected one of: {ACCEPT_ENCODING}"
         )
-    inflate = _Inflate(gzip=name != "deflate")
+    unpacker: _Unpacker = _Brotli() if name == "br" else _Inflate(gzip=name != "deflate")
     try:
-        body = _collect(pieces, max_bytes, inflate.feed)
-    except zlib.error as error:
+        body = _collect(pieces, max_bytes, unpacker.feed)
+    except (zlib.error, brotli.error) as error:
         raise FetchError(f"the answer says it is packed as {name}, but is not") from error
-    if not inflate.complete:
+    if not unpacker.complete:
         raise FetchError(f"the answer, packed as {name}, was cut short")
     return body
 
@@ -52,6 +55,32 @@ def _collect(
         if len(body) > max_bytes or packed > max_bytes:
             raise ResponseTooLarge(f"the answer is larger than {max_bytes} bytes")
     return bytes(body)
+
+
+class _Unpacker(Protocol):
+    """`complete`: whether the packed stream has come to its end."""
+
+    complete: bool
+
+    def feed(self, piece: bytes, room: int) -> bytes:
+        """What the piece unpacks to; no more than about `room` bytes of it."""
+
+
+class _Brotli:
+    """br (RFC 7932)."""
+
+    def __init__(self) -> None:
+        self._unpack = brotli.Decompressor()
+        self.complete = False
+
+    def feed(self, piece: bytes, room: int) -> bytes:
+        if self.complete:  # padding, as behind gzip
+            return b""
+        out = bytearray(self._unpack.process(piece, output_buffer_limit=room))
+        while len(out) < room and not self._unpack.can_accept_more_data():
+            out += self._unpack.process(b"", output_buffer_limit=room - len(out))
+        self.complete = self._unpack.is_finished()
+        return bytes(out)
 
 
 class _Inflate:

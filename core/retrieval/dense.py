@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from core.errors import ArtifactCorrupt, InvalidInput, ModelError
-from core.retrieval.files import read_sealed, sha256_of, storage_error, write_sealed
+from core.files import sha256_of
+from core.retrieval.files import read_sealed, storage_error, write_sealed
 from core.retrieval.ids import Hit, IdMap, check_ids, check_top_k
 
 faiss: Any = _faiss  # its type stubs lack part of what it has

@@ -52,12 +52,6 @@ def _canonical(content: dict[str, Any]) -> str:
     return json.dumps(content, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def storage_error(path: Path, aside: Path, error: Exception) -> StorageError:
     """What to say when an index cannot be written; the half-written file goes."""
     if aside.is_file():

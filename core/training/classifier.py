@@ -48,8 +48,7 @@ from core.training.rows import (
     IntArray,
     TrainingRows,
     cross_validation_folds,
-    single_split,
-    training_rows,
+    rows_to_learn,
 )
 from core.training.teachers import ask_teachers
 from core.training.tuning import manifest_of
@@ -67,13 +66,14 @@ JOURNAL = "training.jsonl"
 
 @dataclass(frozen=True)
 class TrainedClassifier:
-    """`settings` belongs under `classifier` in the manifest, `metrics` beside it."""
+    """`settings` belongs under `classifier` in the manifest; `texts` of all rows of `held_out`."""
 
     base: BaseModel
     data_sha256: str
     settings: Mapping[str, Any]
     metrics: Mapping[str, Any]
     held_out: Mapping[str, HeldOutPredictions]
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ class Extra:
     `teachers`: artefact folders whose word is distilled; `unlabelled`: texts that teachers label
     (without a teacher two are trained first, on the labelled rows); `synonyms`: word → others, for
     augmentation; `search`: how the settings were found, for the manifest; `label_names`: the words
-    of each label's name are one more row of it, which tells most where there are few.
+    of each label's name are one more row of it, which tells most where there are few;
+    `corrections`: rows with any of the heads that train, never judge, and outweigh others.
     """
 
     teachers: tuple[Path, ...] = ()
@@ -91,6 +92,7 @@ class Extra:
     synonyms: Synonyms | None = None
     search: Mapping[str, Any] | None = None
     label_names: bool = False
+    corrections: tuple[LabeledText, ...] = ()
 
 
 def train_classifier(
@@ -117,17 +119,15 @@ def train_classifier(
     extra = replace(extra, unlabelled=tuple(map(for_model, extra.unlabelled)))
     if preset == "fast" and (extra.teachers or extra.unlabelled):
         raise InvalidInput("teachers need an encoder that is tuned", mend="Use --preset accurate.")
-    rows = training_rows([replace(row, text=for_model(row.text)) for row in labelled], heads)
-    if extra.label_names:
-        rows = rows.with_label_names()
-    base = resolve_model(base_model)
-    split = np.random.default_rng(SPLIT_SEED)
+    split, given = np.random.default_rng(SPLIT_SEED), (labelled, extra.corrections)
+    single, named = preset == "accurate", extra.label_names
+    rows, folds = rows_to_learn(given, heads, split, single=single, label_names=named)
     options = replace(options or RunOptions(), journal=folder / JOURNAL)
+    base = resolve_model(base_model)
     work = _Work(rows, base, folder, seed, threads, progress, options)
     if preset == "fast":
-        return work.frozen(cross_validation_folds(rows, split))
-    config = config or FineTuneConfig()
-    fold = single_split(rows, split)
+        return work.frozen(folds)
+    config, [fold] = config or FineTuneConfig(), folds
     if not extra.unlabelled or extra.teachers:
         return work.tuned(fold, config, extra)
     with tempfile.TemporaryDirectory() as scratch:
@@ -172,8 +172,7 @@ class _Work:
         """The preset `accurate`: frozen heads on the training part first, as tuning's start."""
         model = self._export_base()
         before = self._encode()
-        heads = self._starting_heads(before, fold.train)
-        teacher = self._ask(extra, fold)
+        heads, teacher = self._starting_heads(before, fold.train), self._ask(extra, fold)
         tuned = self._fine_tune(model, heads, fold, config, extra, teacher)
         export_encoder(tuned.model, self.base, self.folder / "encoder")
         encoded = self._encode()
@@ -320,11 +319,12 @@ class _Work:
             "choices": {f.head.name: dict(f.choices) for f in fitted},
             "tuning": {},
             "open_set": open_set,
-            "label_names": self.rows.names > 0,
+            "label_names": self.rows.named,
             **said,
         }
         metrics = {name: figures(h, self.seed) for name, h in held_out.items()}
-        return TrainedClassifier(self.base, self.rows.fingerprint(), settings, metrics, held_out)
+        made = self.base, self.rows.fingerprint(), settings, metrics, held_out
+        return TrainedClassifier(*made, self.rows.texts)
 
     def _export_base(self) -> Any:
         self.progress.say(f"exporting {self.base.reference}")

@@ -6,13 +6,14 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from core.data.records import LabeledText
 from core.errors import DataError
+from core.text import comparison_key, for_model
 
 IntArray = npt.NDArray[np.intp]
 
@@ -27,13 +28,14 @@ _MOST_HELD_OUT = 1000
 @dataclass(frozen=True)
 class TrainingRows:
     """`labels`: head → (n,) class numbers, −1 where a row has no label for that head;
-    `classes`: head → label names in the order of the numbers; the last `names` rows are no texts of
-    anybody but the names of the labels: they train and never judge."""
+    `classes`: head → label names in the order of the numbers; the last `extra` rows (corrections,
+    names of labels) train and never judge; `named`: whether names of labels are among them."""
 
     texts: tuple[str, ...]
     labels: Mapping[str, IntArray]
     classes: Mapping[str, tuple[str, ...]]
-    names: int = 0
+    extra: int = 0
+    named: bool = False
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -51,14 +53,14 @@ class TrainingRows:
             for head, of in self.labels.items()
         }
         texts = (*self.texts, *(words for _, _, words in more))
-        return TrainingRows(texts, labels, self.classes, len(more))
+        return TrainingRows(texts, labels, self.classes, self.extra + len(more), named=True)
 
     def take(self, rows: IntArray) -> TrainingRows:
         """Some of the rows, by number; all classes stay."""
         texts = tuple(self.texts[row] for row in rows)
         labels = {head: of[rows] for head, of in self.labels.items()}
-        names = int((rows >= len(self) - self.names).sum())
-        return TrainingRows(texts, labels, self.classes, names)
+        extra = int((rows >= len(self) - self.extra).sum())
+        return TrainingRows(texts, labels, self.classes, extra, self.named)
 
     def fingerprint(self) -> str:
         """SHA-256 over texts and labels in order: the manifest's `data_sha256`."""
@@ -81,8 +83,11 @@ class Fold:
     held_out: IntArray
 
 
-def training_rows(rows: Sequence[LabeledText], heads: Sequence[str]) -> TrainingRows:
-    """Number the classes of each head. DataError where a head has fewer than two classes."""
+def training_rows(
+    rows: Sequence[LabeledText], heads: Sequence[str], *, extra: int = 0
+) -> TrainingRows:
+    """Number the classes of each head; the last `extra` rows are never to judge. DataError where a
+    head has fewer than two classes."""
     labels: dict[str, IntArray] = {}
     classes: dict[str, tuple[str, ...]] = {}
     for head in heads:
@@ -96,7 +101,51 @@ def training_rows(rows: Sequence[LabeledText], heads: Sequence[str]) -> Training
         number = {name: i for i, name in enumerate(names)}
         classes[head] = tuple(names)
         labels[head] = np.array([number.get(row.labels.get(head, ""), -1) for row in rows])
-    return TrainingRows(tuple(row.text for row in rows), labels, classes)
+    return TrainingRows(tuple(row.text for row in rows), labels, classes, extra)
+
+
+def rows_to_learn(
+    given: tuple[Sequence[LabeledText], Sequence[LabeledText]],
+    heads: Sequence[str],
+    rng: np.random.Generator,
+    *,
+    single: bool,
+    label_names: bool = False,
+) -> tuple[TrainingRows, list[Fold]]:
+    """All that is learned from, and the folds (one with `single`) whose rows judge. `given`: rows,
+    and corrections of such.
+
+    Corrections train and never judge, and rows of their texts (but for case and punctuation) are
+    left out for them; which of the others judge is as it would be without them, so that models
+    of the same rows can be compared row by row.
+    """
+    labelled, corrections = ([replace(r, text=for_model(r.text)) for r in part] for part in given)
+    rows = training_rows([*labelled, *corrections], heads, extra=len(corrections))
+    if label_names:
+        rows = rows.with_label_names()
+    folds = [single_split(rows, rng)] if single else cross_validation_folds(rows, rng)
+    corrected = {comparison_key(row.text) for row in corrections}
+    if not corrected:
+        return rows, folds
+    gone = [n for n, row in enumerate(labelled) if comparison_key(row.text) in corrected]
+    rows, folds = _without(rows, gone, folds)
+    if not folds:
+        raise DataError("corrections take the place of all rows that could judge", mend="Add rows.")
+    return rows, folds
+
+
+def _without(
+    rows: TrainingRows, gone: Sequence[int], folds: Sequence[Fold]
+) -> tuple[TrainingRows, list[Fold]]:
+    """The rows but for those numbered `gone`, and what is left of the folds."""
+    kept = np.ones(len(rows), dtype=np.bool_)
+    kept[list(gone)] = False
+    number = np.cumsum(kept) - 1
+    left = [
+        Fold(number[fold.train[kept[fold.train]]], number[fold.held_out[kept[fold.held_out]]])
+        for fold in folds
+    ]
+    return rows.take(np.flatnonzero(kept)), [fold for fold in left if len(fold.held_out)]
 
 
 def words_of(name: str) -> str:
@@ -109,9 +158,9 @@ def words_of(name: str) -> str:
 
 def cross_validation_folds(rows: TrainingRows, rng: np.random.Generator) -> list[Fold]:
     """Stratified folds; one single split where rows are many. DataError where none can be made."""
-    if rows.names:
-        folds = cross_validation_folds(_texts_of(rows), rng)
-        return [_with_names(fold, rows) for fold in folds]
+    if rows.extra:
+        folds = cross_validation_folds(_judging(rows), rng)
+        return [_with_extra(fold, rows) for fold in folds]
     if len(rows) >= _SINGLE_SPLIT_FROM:
         return [single_split(rows, rng)]
     assignment = _stratified_order(rows, rng) % _FOLDS
@@ -131,8 +180,8 @@ def single_split(rows: TrainingRows, rng: np.random.Generator) -> Fold:
     Of fewer than 16 rows a larger share is held out, so that there is something to judge by.
     DataError where no row can be spared.
     """
-    if rows.names:
-        return _with_names(single_split(_texts_of(rows), rng), rows)
+    if rows.extra:
+        return _with_extra(single_split(_judging(rows), rng), rows)
     order = _stratified_order(rows, rng)
     every = min(round(1 / _VALIDATION_SHARE), max(2, len(rows) // 2))
     every = max(every, math.ceil(len(rows) / _MOST_HELD_OUT))
@@ -145,13 +194,13 @@ def single_split(rows: TrainingRows, rng: np.random.Generator) -> Fold:
     return Fold(np.flatnonzero(~held_out), np.flatnonzero(held_out))
 
 
-def _texts_of(rows: TrainingRows) -> TrainingRows:
-    return rows.take(np.arange(len(rows) - rows.names))
+def _judging(rows: TrainingRows) -> TrainingRows:
+    return rows.take(np.arange(len(rows) - rows.extra))
 
 
-def _with_names(fold: Fold, rows: TrainingRows) -> Fold:
-    names = np.arange(len(rows) - rows.names, len(rows))
-    return Fold(np.concatenate([fold.train, names]), fold.held_out)
+def _with_extra(fold: Fold, rows: TrainingRows) -> Fold:
+    extra = np.arange(len(rows) - rows.extra, len(rows))
+    return Fold(np.concatenate([fold.train, extra]), fold.held_out)
 
 
 def _too_few(rows: TrainingRows) -> DataError:

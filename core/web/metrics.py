@@ -6,7 +6,11 @@ figures; two apps in one process (as in tests) do not meet.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 
 from fastapi import APIRouter
 from prometheus_client import (
@@ -22,6 +26,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.web.routes import method_name, route_template
+
+_log = logging.getLogger(__name__)
 
 # Seconds. A short text takes a few milliseconds, a generated answer some seconds.
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -94,3 +100,25 @@ def metrics_router(metrics: Metrics) -> APIRouter:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return router
+
+
+@asynccontextmanager
+async def reread(refresh: Callable[[], None], seconds: float) -> AsyncIterator[None]:
+    """Within the block figures are read by `refresh`, which may block, now and every `seconds`.
+    One that fails is logged: the figures stay as old as they say they are."""
+
+    async def read() -> None:
+        while True:
+            try:
+                await asyncio.to_thread(refresh)
+            except Exception as error:
+                _log.error("the figures cannot be read", exc_info=error)
+            await asyncio.sleep(seconds)
+
+    reading = asyncio.create_task(read())
+    try:
+        yield
+    finally:
+        reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await reading

@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from core.errors import SettingsError, TrefoilError
+from core.memory import keep_few_arenas
 from core.settings import ServiceSettings
 from core.web.errors import MEDIA_TYPE
 from core.web.logs import configure_logging
@@ -38,6 +39,7 @@ def run_server(app_factory: Callable[[], FastAPI], settings: ServiceSettings) ->
     """Serve until told to stop. TrefoilError where it cannot start: a taken port, no model, an open
     server on a foreign address. The socket is bound first, so that a taken port is told at once."""
     configure_logging(settings.log_level)
+    keep_few_arenas()
     with bound_socket(settings) as listener:
         app = StartWatch(app_factory(), shown_address(listener))
         # Between two products BLAS threads wait by spinning, and take the cores from the encoder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
 LINES_OF_A_FILE = 400
 LINES_OF_A_FUNCTION = 50
@@ -19,9 +20,16 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 def own_lines(function: Function) -> int:
     """Lines of a function without those of the functions defined in it, which count by themselves:
     a factory of endpoints is as long as its longest endpoint."""
-    inner = [node for node in ast.walk(function) if isinstance(node, Function) and node != function]
-    outermost = [f for f in inner if not any(f in ast.walk(g) and f != g for g in inner)]
-    return span(function) - sum(span(f) for f in outermost)
+    return span(function) - sum(map(span, outermost(function)))
+
+
+def outermost(node: ast.AST) -> Iterator[Function]:
+    """The functions in a node, without those in other functions of it."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, Function):
+            yield child
+        else:
+            yield from outermost(child)
 
 
 def span(node: Function) -> int:

@@ -13,7 +13,8 @@ import pytest
 
 from core import models
 from core.errors import ModelCorrupt, ModelNotFound, ModelRefused
-from core.models import BUNDLED, BUNDLED_SHA256, resolve_model, sha256_of
+from core.files import sha256_of
+from core.models import BUNDLED, BUNDLED_SHA256, resolve_model
 
 Snapshot = Callable[..., str]
 

@@ -96,7 +96,7 @@ def test_an_item_with_every_column(write) -> None:
             created_at=1767225600.0,
             item_group_id="k",
             line=2,
-            extra={"shelf": "A1"},
+            attributes={"shelf": "A1"},
         )
     ]
 

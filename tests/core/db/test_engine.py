@@ -178,6 +178,16 @@ def test_a_writer_whose_turn_does_not_come_is_told_so_and_the_others_go_on(
     engine.dispose()
 
 
+def test_what_the_pool_does_is_not_logged_among_our_own_lines(
+    sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "core")
+    engine = make_engine(sqlite_url)
+    ping(engine)
+    engine.dispose()
+    assert caplog.messages == []
+
+
 def test_a_connection_that_is_kept_after_its_commit_holds_nobody_up(sqlite_url: str) -> None:
     engine = make_engine(sqlite_url)
     METADATA.create_all(engine)

@@ -105,6 +105,32 @@ def test_a_failure_is_tried_again_after_its_delay(box: Box, now: datetime) -> No
     assert again.last_error == "connection refused"
 
 
+def test_a_receiver_may_ask_for_more_time_but_not_for_less(box: Box, now: datetime) -> None:
+    for key, wait in (("more", 60), ("less", 1)):
+        box.put(key, now)
+        (message,) = box.due(now)
+        box.mark_failed(message, now, "busy", not_before=now + timedelta(seconds=wait))
+    assert box.due(now + timedelta(seconds=9)) == []
+    (less,) = box.due(now + timedelta(seconds=10))
+    assert less.idempotency_key == "less"
+    (more,) = box.due(now + timedelta(seconds=60))
+    assert more.idempotency_key == "more"
+
+
+def test_what_no_attempt_would_mend_is_dead_at_once(box: Box, now: datetime) -> None:
+    box.put("a", now)
+    (message,) = box.due(now)
+    assert not box.mark_failed(message, now, "no such address", for_good=True)
+    (dead,) = box.dead_letters()
+    assert (dead.attempts, dead.last_error) == (1, "no such address")
+
+
+def test_one_kind_of_messages_can_be_claimed_by_itself(box: Box, now: datetime) -> None:
+    box.put("a", now)
+    assert box.due(now, kind="mail") == []
+    assert len(box.due(now, kind="hook")) == 1
+
+
 def test_after_its_last_attempt_a_message_is_a_dead_letter(box: Box, now: datetime) -> None:
     box.put("a", now, max_attempts=2)
     for _ in range(2):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import shutil
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ModelCorrupt, ModelError, ModelNotFound
+from core.files import sha256_of
 from core.inference.encoder import UNKNOWN_LIMIT, Encoded, EncoderConfig, TextEncoder
 from core.inference.export import export_encoder, load_torch_encoder, pool
-from core.inference.onnx_session import FEWEST_ROWS, OnnxSession, pad
-from core.models import resolve_model, sha256_of
+from core.inference.onnx_session import FEWEST_ROWS, OnnxSession, pad, shared_session
+from core.models import resolve_model
 
 TEXTS = [
     "where is my order",
@@ -256,3 +259,22 @@ def test_a_broken_file_is_named(
     with pytest.raises(ModelCorrupt, match=file) as error:
         TextEncoder.load(folder)
     assert error.value.mend
+
+
+def test_the_same_weights_are_in_memory_once_and_not_longer_than_somebody_uses_them(
+    exported: SimpleNamespace, tmp_path: Path
+) -> None:
+    copy = tmp_path / "model.onnx"
+    shutil.copy(exported.folder / "model.onnx", copy)
+    session = shared_session(copy, threads=3)
+    assert shared_session(exported.folder / "model.onnx", threads=3) is session
+    assert shared_session(copy, threads=4) is not session
+    gone = weakref.ref(session)
+    del session
+    gc.collect()
+    assert gone() is None
+
+
+def test_without_a_graph_it_is_said_so(exported: SimpleNamespace) -> None:
+    with pytest.raises(ModelNotFound, match="Train a model first"):
+        shared_session(exported.folder / "none.onnx", threads=1)

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from core.files import sha256_of
 from core.inference.encoder import Encoded, EncoderConfig, TextEncoder
 from core.inference.quantize import MIN_TEXTS, Decide, choose_precision
 from core.inference.tokenizer import Tokens
-from core.models import sha256_of
 
 # Every fifth calibrates, the others judge.
 ALL = MIN_TEXTS * 5 // 4

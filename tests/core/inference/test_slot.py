@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -269,3 +270,19 @@ def test_while_one_thread_loads_the_others_go_on_with_the_present_model(
     may_end.set()
     thread.join(10)
     assert slot.current() == "model 2"
+
+
+class Heavy:
+    """A model of which it can be told whether it is still in memory."""
+
+
+def test_without_a_retirement_the_replaced_model_leaves_the_memory_at_once(
+    registry: Registry, clock: Clock, promote: Callable[[], Version]
+) -> None:
+    slot = ModelSlot(registry, lambda version: Heavy(), clock=clock)
+    promote()
+    look(slot, clock)
+    first = weakref.ref(slot.current())
+    promote()
+    look(slot, clock)
+    assert first() is None

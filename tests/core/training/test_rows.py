@@ -13,6 +13,7 @@ from core.training.rows import (
     Fold,
     TrainingRows,
     cross_validation_folds,
+    rows_to_learn,
     single_split,
     training_rows,
     words_of,
@@ -120,7 +121,7 @@ def test_the_names_of_labels_train_and_never_judge(
     if not rows.labels:
         return
     named = rows.with_label_names()
-    assert named.names == sum(map(len, rows.classes.values()))
+    assert named.extra == sum(map(len, rows.classes.values()))
     try:
         folds = cross_validation_folds(named, np.random.default_rng(seed))
         folds.append(single_split(named, np.random.default_rng(seed)))
@@ -130,7 +131,7 @@ def test_the_names_of_labels_train_and_never_judge(
         assert not meet(fold)
         assert set(range(len(rows), len(named))) <= set(fold.train.tolist())
         assert len(named.take(fold.held_out)) == len(fold.held_out)
-        assert named.take(fold.train).names == named.names
+        assert named.take(fold.train).extra == named.extra
 
 
 def test_a_name_is_a_row_of_its_own_label_and_of_no_other_head() -> None:
@@ -234,3 +235,45 @@ def test_another_seed_holds_out_other_rows_and_the_same_seed_the_same() -> None:
     rows = intents(*["a", "b"] * 50)
     held = [single_split(rows, np.random.default_rng(s)).held_out.tolist() for s in (1, 1, 2)]
     assert held[0] == held[1] != held[2]
+
+
+# --- corrections ---------------------------------------------------------------------------------
+
+
+def named(count: int) -> list[LabeledText]:
+    return [LabeledText(f"Text, {i}", {"intent": "ab"[i % 2]}, i) for i in range(count)]
+
+
+@given(
+    st.integers(20, 80),
+    st.sets(st.integers(0, 19), max_size=5),
+    st.integers(0, 5),
+    st.booleans(),
+)
+def test_corrections_train_and_never_judge_and_leave_the_other_judges_as_they_were(
+    count: int, corrected: set[int], fresh: int, single: bool
+) -> None:
+    said = [LabeledText(f"text {i}", {"intent": "b"}, 0) for i in corrected]
+    said += [LabeledText(f"another {i}", {"intent": "new"}, 0) for i in range(fresh)]
+
+    def judges(corrections: list[LabeledText]) -> list[set[str]]:
+        rng = np.random.default_rng(0)
+        rows, folds = rows_to_learn((named(count), corrections), ["intent"], rng, single=single)
+        assert len(rows) == count - len(corrected if corrections else ()) + len(corrections)
+        for fold in folds:
+            assert not meet(fold)
+            assert len(fold.train) + len(fold.held_out) == len(rows)
+            assert {row.text for row in corrections} <= {rows.texts[n] for n in fold.train}
+        return [{rows.texts[n] for n in fold.held_out} for fold in folds]
+
+    before = judges([])
+    outweighed = {f"Text, {i}" for i in corrected}
+    left = [texts - outweighed for texts in before if texts - outweighed]
+    if left:
+        assert judges(said) == left
+
+
+def test_rows_that_are_all_corrected_cannot_judge() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(DataError, match="could judge"):
+        rows_to_learn((named(4), named(4)), ["intent"], rng, single=True)
