@@ -10,7 +10,9 @@ from typing import Any
 from sqlalchemy import Row, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from core.db.statements import rows_changed
 from services.finance_sentiment.alerts import Alert, Baseline
+from services.finance_sentiment.changes import Change, note
 from services.finance_sentiment.counts import HOURS_A_WEEK
 from services.finance_sentiment.domain import hour_of, moment_of
 from services.finance_sentiment.evidence import DETECTORS
@@ -21,6 +23,9 @@ from services.finance_sentiment.store import negative_story_ids
 from services.finance_sentiment.tables import alerts, baselines
 
 MAX_STORY_IDS = 50
+_OF_THE_START = (
+    "since", "stories_at_start", "negative_at_start", "baseline_share", "statistic", "threshold",
+)  # fmt: skip
 # Long enough to be told of and looked at.
 DRILL_LASTS = timedelta(minutes=10)
 
@@ -32,11 +37,22 @@ def latest_baseline(session: Session) -> Baseline | None:
     return None if document is None else Baseline.from_json(document)
 
 
-def save_baseline(session: Session, baseline: Baseline, now: datetime) -> None:
-    """Keep a new one beside the older ones: they explain the alerts of their time."""
+def save_baseline(
+    session: Session,
+    baseline: Baseline,
+    now: datetime,
+    model_version: str | None = None,
+    quiet_before: datetime | None = None,
+) -> None:
+    """Keep a new one beside the older ones: they explain the alerts of their time. The rest: see
+    one_model.py."""
     session.execute(
         insert(baselines).values(
-            from_hour=baseline.from_hour, created_at=now, document=baseline.to_json()
+            from_hour=baseline.from_hour,
+            created_at=now,
+            document=baseline.to_json(),
+            model_version=model_version,
+            quiet_before=quiet_before,
         )
     )
 
@@ -53,28 +69,30 @@ def save_alerts(
     known_since: datetime,
     now: datetime,
     baseline: Baseline | None = None,
+    quiet_before: datetime | None = None,
 ) -> int:
     """Bring the stored alerts since `known_since` in line with what the counts say; how many are
     new. A late story may move an alert's start by an hour: it stays the same alert, with the start
     that was told first. One that the counts no longer bear out is resolved, never erased. A new
-    one of the detectors is explained by the `baseline` in force."""
-    _end_drills(session, now)
+    one of the detectors is explained by the `baseline` in force, and none is made of what was over
+    by `quiet_before`."""
+    changed: list[tuple[int, Change]] = [(i, "resolved") for i in _end_drills(session, now)]
     since = or_(alerts.c.resolved_at.is_(None), alerts.c.resolved_at >= known_since)
     stored = list(session.execute(select(alerts).where(alerts.c.is_test.is_(False), since)))
     new = 0
     for alert in found:
         same = next((row for row in stored if _overlaps(row, alert, now)), None)
-        values = {
-            "resolved_at": alert.resolved_at,
-            "evidence": dict(alert.evidence),
-            "story_ids": negative_story_ids(
-                session, alert.topic, alert.onset_at, alert.resolved_at or now, MAX_STORY_IDS
-            ),
-        }
         if same is not None:
             stored.remove(same)
-            session.execute(update(alerts).where(alerts.c.id == same.id).values(values))
+            values = _values(session, alert, now, same.evidence)
+            if same.resolved_at is None or same.resolved_at != alert.resolved_at:
+                session.execute(update(alerts).where(alerts.c.id == same.id).values(values))
+            if (same.resolved_at is None) != (alert.resolved_at is None):
+                changed.append((same.id, "resolved" if alert.resolved_at else "reopened"))
             continue
+        if quiet_before and alert.resolved_at and alert.resolved_at <= quiet_before:
+            continue
+        values = _values(session, alert, now)
         identity = {
             "topic": alert.topic,
             "detector": alert.detector,
@@ -83,18 +101,38 @@ def save_alerts(
             "raised_at": now,
             "explanation": explained(session, alert, baseline) if baseline else None,
         }
-        session.execute(insert(alerts).values(identity | values))
+        adding = insert(alerts).values(identity | values).returning(alerts.c.id)
+        raised = session.execute(adding).scalar_one()
+        changed.append((raised, "raised"))
+        if alert.resolved_at:
+            changed.append((raised, "resolved"))
         new += 1
     gone = [row.id for row in stored if row.resolved_at is None]
     if gone:
         session.execute(update(alerts).where(alerts.c.id.in_(gone)).values(resolved_at=now))
+    note(session, "alert", [*changed, *((i, "resolved") for i in gone)], now)
     return new
 
 
-def _end_drills(session: Session, now: datetime) -> None:
+def _values(
+    session: Session, alert: Alert, now: datetime, said: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What may change while an alert lasts. What it `said` of its start stays: labels may be put
+    right later, by people or by another model."""
+    kept = {name: said[name] for name in _OF_THE_START if name in said} if said else {}
+    until = alert.resolved_at or now
+    return {
+        "resolved_at": alert.resolved_at,
+        "evidence": {**alert.evidence, **kept},
+        "story_ids": negative_story_ids(session, alert.topic, alert.onset_at, until, MAX_STORY_IDS),
+    }
+
+
+def _end_drills(session: Session, now: datetime) -> list[int]:
     open_ones = alerts.c.is_test & alerts.c.resolved_at.is_(None)
     long_ago = alerts.c.raised_at <= now - DRILL_LASTS
-    session.execute(update(alerts).where(open_ones, long_ago).values(resolved_at=now))
+    ending = update(alerts).where(open_ones, long_ago).values(resolved_at=now)
+    return list(session.execute(ending.returning(alerts.c.id)).scalars())
 
 
 def _overlaps(row: Row[Any], alert: Alert, now: datetime) -> bool:
@@ -112,26 +150,23 @@ def _overlaps(row: Row[Any], alert: Alert, now: datetime) -> bool:
 
 def acknowledge(session: Session, alert_id: int, by: str, now: datetime) -> bool:
     """Somebody has seen it; whether there is such an alert. The first to say so is kept."""
-    return _said(
-        session,
-        alert_id,
-        {
-            "acknowledged_at": func.coalesce(alerts.c.acknowledged_at, now),
-            "acknowledged_by": func.coalesce(alerts.c.acknowledged_by, by[:200]),
-        },
-    )
+    values = {"acknowledged_at": now, "acknowledged_by": by[:200]}
+    first = (alerts.c.id == alert_id) & alerts.c.acknowledged_at.is_(None)
+    if rows_changed(session, update(alerts).where(first).values(values)):
+        note(session, "alert", [(alert_id, "acknowledged")], now)
+        return True
+    return alert_of(session, alert_id) is not None
 
 
 def mark(session: Session, alert_id: int, false_alarm: bool | None, now: datetime) -> bool:
     """Whether it was a false alarm (None takes the mark back); whether there is such an alert.
     The next fit of what is normal goes by it."""
     marked = None if false_alarm is None else now
-    return _said(session, alert_id, {"false_alarm": false_alarm, "marked_at": marked})
-
-
-def _said(session: Session, alert_id: int, values: Mapping[str, Any]) -> bool:
-    saying = update(alerts).where(alerts.c.id == alert_id).values(values).returning(alerts.c.id)
-    return session.execute(saying).first() is not None
+    values = {"false_alarm": false_alarm, "marked_at": marked}
+    if not rows_changed(session, update(alerts).where(alerts.c.id == alert_id).values(values)):
+        return False
+    note(session, "alert", [(alert_id, "marked")], now)
+    return True
 
 
 def said_false(session: Session) -> SaidFalse:

@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from services.finance_sentiment.baseline import HISTORY_HOURS, Normal
+from services.finance_sentiment.baseline import HISTORY_HOURS, Normal, learnable
 from services.finance_sentiment.counts import HOURS_A_WEEK, HourlyCounts, IntArray
 from services.finance_sentiment.domain import hour_of, moment_of
 from services.finance_sentiment.evidence import COUNT, DETECTORS
 from services.finance_sentiment.life import AT_ONCE, BORN, NO_DATA, OK, Life, News, Policy, step
 from services.finance_sentiment.promise import Marks, Promise, learn
+from services.finance_sentiment.series import company_of
 from services.finance_sentiment.surge import (
     AT_REST,
     BoolArray,
@@ -183,6 +184,8 @@ def advance(baseline: Baseline | None, counts: HourlyCounts, until: int, terms: 
 
 def _first_fit(counts: HourlyCounts, until: int) -> int | None:
     """The hour after which there is enough to learn from, None where that has not come."""
+    # A story of a company is one of a topic too.
+    counts = counts.only(lambda series: company_of(series) is None)
     busy = np.flatnonzero(counts.between(counts.first_hour, until).stories.any(axis=0))
     if len(busy) == 0:
         return None
@@ -200,7 +203,7 @@ def _learned(
     terms: Terms,
     before: Baseline | None,
 ) -> Baseline:
-    history = counts.between(hour - HISTORY_HOURS, hour)
+    history = learnable(counts.between(hour - HISTORY_HOURS, hour))
     learned = hour - history.first_hour
     if hour not in terms.learned:
         rng = np.random.default_rng([terms.seed, hour])
@@ -213,6 +216,7 @@ def _learned(
         states = {
             topic: replace(said, watch=rescaled(said.watch, old, new))
             for topic, said in states.items()
+            if company_of(topic) is None or normal.knows(topic)
         }
     return replace(now, states=states)
 
@@ -224,6 +228,8 @@ def _watch(
     part = counts.between(baseline.from_hour, end)
     states, alerts = dict(baseline.states), []
     for row, topic in enumerate(part.topics):
+        if company_of(topic) is not None and not baseline.normal.knows(topic):
+            continue
         before = baseline.states.get(topic, NEW)
         news, silent = _news(baseline.normal, topic, part, part.stories[row], before, terms.news)
         evidence = baseline.normal.evidence(topic, part)

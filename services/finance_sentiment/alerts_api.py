@@ -22,6 +22,7 @@ from services.finance_sentiment.alert_store import (
 )
 from services.finance_sentiment.domain import moment_of
 from services.finance_sentiment.schemas import Moment
+from services.finance_sentiment.series import series_labels
 from services.finance_sentiment.silence_store import add_silence, end_silence, open_silences
 from services.finance_sentiment.silences import (
     MAX_MATCHERS,
@@ -53,9 +54,9 @@ class Mark(_Body):
 
 
 class SilenceMatcher(_Body):
-    """A condition on a label: topic, detector or test ("true", "false")."""
+    """A condition on a label: topic, company, detector or test ("true", "false")."""
 
-    name: Literal["topic", "detector", "test"]
+    name: Literal["topic", "company", "detector", "test"]
     operator: Literal["=", "!=", "^="] = "="
     value: Annotated[str, StringConstraints(max_length=MAX_VALUE)]
 
@@ -94,7 +95,8 @@ def make_alerts_router(parts: AlertParts) -> APIRouter:
             labels = alert_labels(row.topic, row.detector, test=row.is_test)
             silenced = silenced_by(labels, open_silences(session, now), now)
         state = "firing" if row.resolved_at is None else "resolved"
-        return {**row._mapping, "state": state, "silenced_by": silenced}
+        watched = series_labels(row.topic)
+        return {**row._mapping, **watched, "state": state, "silenced_by": silenced}
 
     @router.post("/alerts/{alert_id}/acknowledge", dependencies=[requires("alerts")])
     def acknowledge_alert(alert_id: RowId, said: Acknowledgement) -> dict[str, Any]:
@@ -146,7 +148,7 @@ def make_alerts_router(parts: AlertParts) -> APIRouter:
         """Where each topic stands, and promised and realised false alarms side by side."""
         with parts.read() as session:
             baseline = latest_baseline(session)
-            states = [dict(row._mapping) for row in all_states(session)]
+            states = [{**row._mapping, **series_labels(row.topic)} for row in all_states(session)]
             hours = [
                 {"hour": moment_of(row.hour), "news": row.news, "reason": row.reason}
                 for row in last_hours(session)

@@ -23,9 +23,16 @@ from core.web import create_app as create_web_app
 from core.web.health import database_check
 from services.finance_sentiment.alerts_api import AlertParts, make_alerts_router
 from services.finance_sentiment.api import Parts, make_router
+from services.finance_sentiment.companies_api import CompanyParts, make_companies_router
 from services.finance_sentiment.confusion import Confusion
+from services.finance_sentiment.corrections_api import LabelParts, LabelTerms, make_labels_router
+from services.finance_sentiment.deliveries_api import DeliveryParts, make_deliveries_router
 from services.finance_sentiment.domain import KIND, Label
+from services.finance_sentiment.events import Hub, Places
+from services.finance_sentiment.events_api import EventParts, make_events_router, tell
+from services.finance_sentiment.figures import MonitorFigures
 from services.finance_sentiment.labels import Labeler
+from services.finance_sentiment.linking import linker_of
 from services.finance_sentiment.push_api import make_push_router
 from services.finance_sentiment.settings import Settings
 from services.finance_sentiment.sources_api import SourceParts, make_sources_router
@@ -41,12 +48,14 @@ def create_app(
     chosen = settings or Settings()
     engine = make_engine(chosen.database_url)
     model = ServedModel(chosen)
+    linker = linker_of(chosen.companies)
     parts = Parts(
         read=session_factory(engine, read_only=True),
         classify=model.classify,
         now=now,
         false_alarms_per_week=chosen.false_alarms_per_week,
         confusion=model.confusion,
+        linker=linker,
     )
 
     write = session_factory(engine)
@@ -55,6 +64,13 @@ def create_app(
     router.include_router(make_sources_router(SourceParts(parts.read, write, now)))
     router.include_router(make_push_router(write, now))
     router.include_router(make_alerts_router(AlertParts(parts.read, write, now)))
+    labels = LabelParts(parts.read, write, now, model.live, LabelTerms.of(chosen))
+    router.include_router(make_labels_router(labels))
+    router.include_router(make_deliveries_router(DeliveryParts(parts.read, write, now)))
+    router.include_router(make_companies_router(CompanyParts(parts.read, now, linker)))
+    hub = Hub(parts.read, tell, tick=chosen.events_tick)
+    places = Places(chosen.events_streams, chosen.events_streams_per_key)
+    router.include_router(make_events_router(EventParts(hub, places, chosen.events_heartbeat)))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -62,7 +78,8 @@ def create_app(
         await asyncio.to_thread(model.refresh)
         polling = asyncio.create_task(model.poll())
         try:
-            yield
+            async with hub.running(), app.state.figures.running():
+                yield
         finally:
             polling.cancel()
             with suppress(asyncio.CancelledError):
@@ -73,7 +90,7 @@ def create_app(
     def ready() -> list[Check]:
         return [database_check(lambda: ping(engine)), model.check()]
 
-    return create_web_app(
+    app = create_web_app(
         "Trefoil news monitor",
         settings=chosen,
         router=router,
@@ -81,6 +98,11 @@ def create_app(
         ready=ready,
         keys=StoredKeys(session_factory(engine, read_only=True), api_keys),
     )
+    registry = app.state.metrics.registry
+    app.state.figures = MonitorFigures(
+        parts.read, now, lambda: places.taken, registry, labels.figures
+    )
+    return app
 
 
 class _Running:
@@ -114,6 +136,15 @@ class ServedModel:
         except NotReady:
             # The version was replaced between our look and its queue's end: ask the new one.
             return await self._classify(self._slot.current(), texts)
+
+    def live(self) -> tuple[str, Sequence[str], frozenset[str]]:
+        """(version, its topics, digests of the corrections that it learned), "" and nothing where
+        there is no live model."""
+        try:
+            labeler = self._slot.current().labeler
+        except NotReady:
+            return "", (), frozenset()
+        return labeler.version, labeler.topics, labeler.learned
 
     def confusion(self) -> tuple[str, Confusion | None]:
         """(version, what it takes for what) of the live model; "" where there is none."""

@@ -34,6 +34,9 @@ from services.finance_sentiment.life import AT_ONCE, Policy
 from services.finance_sentiment.promise import OTHER_BUDGETS
 from services.finance_sentiment.rules import Rule, apply_rules
 
+# Alerts that a terminal lists.
+MOST_SHOWN = 20
+
 
 def read_labelled(path: Path) -> list[tuple[datetime, str, str, str]]:
     """(published_at, topic, sentiment, story id) of a labelled file, oldest first. A file dated by
@@ -120,7 +123,7 @@ def _other_budgets(counts: HourlyCounts, terms: Terms) -> dict[str, dict[str, An
 
 
 def summary(result: Mapping[str, Any]) -> list[str]:
-    """A line or two about what `backtest` gave, for a terminal."""
+    """What `backtest` gave, for a terminal: the figures, and when which alert was raised."""
     promised = result["promised_false_alarms_per_week"]
     line = (
         f"{len(result['alerts'])} alerts in {result['weeks']:.1f} weeks of {result['stories']} "
@@ -130,7 +133,14 @@ def summary(result: Mapping[str, Any]) -> list[str]:
         f"at {budget} a week accepted: {found['alerts']} alerts"
         for budget, found in result["other_budgets"].items()
     ]
-    lines = [line, *([", ".join(others)] if others else [])]
+    alerts = result["alerts"]
+    shown = [
+        f"{alert['started_at'][:16].replace('T', ' ')}  {alert['topic']}  {alert['detector']}"
+        for alert in alerts[:MOST_SHOWN]
+    ]
+    if len(alerts) > MOST_SHOWN:
+        shown.append(f"and {len(alerts) - MOST_SHOWN} more; --json FILE keeps all")
+    lines = [line, *([", ".join(others)] if others else []), *shown]
     return [*lines, *([result["remark"]] if result["remark"] else [])]
 
 

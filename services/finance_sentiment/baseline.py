@@ -13,12 +13,16 @@ surges; promise.py finds them):
    shown it; wider spans are never more alike than narrower ones. Topics that lean one way together
    on the same day tell less of it: that lowers the degrees of freedom.
 4. The spread of the number of negative stories, as r of a negative binomial, by moments.
+
+Topics and companies are fitted apart, each kind drawn towards its own kind only: news of one
+company come in other bunches than those of a topic, and every story of a company is one of a topic
+too. A company is a series only where it has at least `LEAST_STORIES` in what is learned from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,9 +37,13 @@ from services.finance_sentiment.evidence import (
     FloatArray,
 )
 from services.finance_sentiment.profiles import by_span, share_profiles, volume_profiles
+from services.finance_sentiment.series import company_of
 from services.finance_sentiment.surge import BoolArray
 
 HISTORY_HOURS = 8 * HOURS_A_WEEK
+# Below it a company is not followed: not even all of an hour's news being bad could be told from
+# chance, and each such series would cost time. See docs/COMPANIES.md.
+LEAST_STORIES = 50
 PRIOR_OVERDISPERSION = 0.02
 _PRIOR_PAIRS = 500.0
 # Hours of the spans that stories share, from wide to narrow; each holds the next a whole number
@@ -78,23 +86,34 @@ class Normal:
     freedom: tuple[float, ...]
     share_by_week: tuple[float, ...] = (0.0,) * HOURS_A_WEEK
     stories_by_week: tuple[float, ...] = (0.0,) * HOURS_A_WEEK
+    # The same of companies; None where none has stories enough.
+    companies: Normal | None = None
+
+    def kind(self, topic: str) -> Normal:
+        """What was fitted on series of its kind: of topics, or of companies."""
+        return self if self.companies is None or company_of(topic) is None else self.companies
+
+    def knows(self, topic: str) -> bool:
+        """Whether it was learned; a company that was not is not watched."""
+        return topic in self.kind(topic).topics
 
     def of(self, topic: str) -> TopicNormal:
         """What is normal for a topic."""
-        return self.topics.get(topic, self.pooled)
+        kind = self.kind(topic)
+        return kind.topics.get(topic, kind.pooled)
 
     def shifts(self, topic: str) -> FloatArray:
         """(168,) by how much the log odds of the share differ in each hour of the week."""
         own = np.resize(self.of(topic).share_by_day, HOURS_A_WEEK)
-        return np.asarray(np.add(self.share_by_week, own))
+        return np.asarray(np.add(self.kind(topic).share_by_week, own))
 
     def expected(self, topic: str) -> Expected:
         """Share, stories and spread of the topic for each hour of the week."""
-        known = self.of(topic)
+        known, kind = self.of(topic), self.kind(topic)
         odds = known.share / (1 - known.share) * np.exp(self.shifts(topic))
-        by_hour = np.add(self.stories_by_week, np.resize(known.stories_by_day, HOURS_A_WEEK))
+        by_hour = np.add(kind.stories_by_week, np.resize(known.stories_by_day, HOURS_A_WEEK))
         share = np.clip(odds / (1 + odds), MIN_SHARE, MAX_SHARE)
-        return Expected(share, known.stories * np.exp(by_hour), self.alike[-1], known.size)
+        return Expected(share, known.stories * np.exp(by_hour), kind.alike[-1], known.size)
 
     def evidence(self, topic: str, counts: HourlyCounts) -> FloatArray:
         """(3, hours): what each hour of the topic says; see evidence.py."""
@@ -110,10 +129,12 @@ class Normal:
     def from_json(cls, document: Mapping[str, Any]) -> Normal:
         """What `to_json` gave."""
         lists = ("alike", "freedom", "share_by_week", "stories_by_week")
+        companies = document.get("companies")
         return cls(
             topics={name: _topic(said) for name, said in document["topics"].items()},
             pooled=_topic(document["pooled"]),
             **{name: tuple(document[name]) for name in lists},
+            companies=None if companies is None else cls.from_json(companies),
         )
 
 
@@ -122,10 +143,28 @@ def _topic(said: Mapping[str, Any]) -> TopicNormal:
     return TopicNormal(**values)
 
 
+def learnable(history: HourlyCounts) -> HourlyCounts:
+    """Without the companies that have too few stories in it."""
+    total = dict(zip(history.topics, history.stories.sum(axis=1).tolist(), strict=True))
+    return history.only(lambda t: company_of(t) is None or total[t] >= LEAST_STORIES)
+
+
 def fit(history: HourlyCounts, used: BoolArray | None = None) -> Normal:
     """What the hours that are `used` (topics, hours; None for all) show. There must be at least
-    one story in them."""
+    one story of a topic in them."""
     used = np.ones(history.stories.shape, dtype=np.bool_) if used is None else used
+    of_company = np.array([company_of(topic) is not None for topic in history.topics], np.bool_)
+    if not of_company.any():
+        return _fit_kind(history, used)
+    topics = history.only(lambda topic: company_of(topic) is None)
+    companies = history.only(lambda topic: company_of(topic) is not None)
+    of_companies = _fit_kind(companies, used[of_company])
+    if not topics.topics:
+        return replace(of_companies, companies=of_companies)
+    return replace(_fit_kind(topics, used[~of_company]), companies=of_companies)
+
+
+def _fit_kind(history: HourlyCounts, used: BoolArray) -> Normal:
     n = np.where(used, history.stories, 0).astype(np.float64)
     k = np.where(used, history.negative, 0).astype(np.float64)
     stories, negative = n.sum(axis=1), k.sum(axis=1)

@@ -20,6 +20,8 @@ from services.commands import (
     service_group,
     train_options,
 )
+from services.finance_sentiment.deliveries_cli import deliveries_command, notify_command
+from services.finance_sentiment.labels_cli import corrections_options, labels
 from services.tuning import Tuning, tuning_options
 
 NAME = "finance-sentiment"
@@ -35,7 +37,10 @@ group = service_group(
     kind="finance_sentiment",
     migrations=_MIGRATIONS,
     worker="services.finance_sentiment.worker:run",
+    scopes=("read", "alerts", "labels", "sources", "stories"),
 )
+for command in (deliveries_command, notify_command, labels):
+    group.add_command(command)
 
 
 @group.command(
@@ -45,6 +50,7 @@ group = service_group(
 @train_options("accurate")
 @keep_personal_data_option
 @tuning_options
+@corrections_options
 def train_command(
     data: Path,
     output: Path,
@@ -53,6 +59,7 @@ def train_command(
     seed: int,
     keep_personal_data: bool,
     tuning: Tuning,
+    corrections: list[Any],
 ) -> None:
     from services.finance_sentiment.train import summary, train
 
@@ -64,6 +71,7 @@ def train_command(
         seed=seed,
         keep_personal_data=keep_personal_data,
         tuning=tuning.arguments(preset),
+        corrections=corrections,
         threads=_settings().threads,
         progress=progress(),
     )
@@ -151,12 +159,14 @@ def backtest_command(
 @click.option("--hours", type=click.IntRange(1, 48), default=12, show_default=True)
 @click.option("--seed", type=int, help="Of what is drawn (default: another each time).")
 def drill_command(topic: str, negative_share: float, hours: int, seed: int | None) -> None:
+    import os
     from datetime import UTC
 
     import numpy as np
 
     from services.finance_sentiment.drill import drill
     from services.finance_sentiment.life import Policy
+    from services.finance_sentiment.telling import teller_of
 
     settings = _settings()
     done = drill(
@@ -167,6 +177,7 @@ def drill_command(topic: str, negative_share: float, hours: int, seed: int | Non
         policy=Policy(settings.alert_for_hours),
         now=datetime.now(UTC),
         rng=np.random.default_rng(seed),
+        teller=teller_of(settings, os.environ),
     )
     played = f"{done.topic}: {done.negative} of {done.stories} stories negative in {done.hours} h"
     if done.alert_id is None:
@@ -223,7 +234,7 @@ def import_command(
             relabel=relabel,
         )
         click.echo(
-            f"stories: {done.added} of {done.read} added, the others were there; "
+            f"stories: {done.added} of {done.read} added, the others repeat one that is there; "
             f"{done.unlabelled} without a label wait for the worker"
         )
 

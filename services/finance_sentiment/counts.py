@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +55,24 @@ class HourlyCounts:
             if first <= hour < end_hour:
                 table[:, number[topic], hour - first] += (stories, negative)
         return cls(first, topics, table[0], table[1])
+
+    def and_rows(self, rows: Iterable[tuple[str, int, int, int]]) -> HourlyCounts:
+        """With further topics over the same hours, from rows as `from_rows` takes them."""
+        more = HourlyCounts.from_rows(rows, first_hour=self.first_hour, end_hour=self.end_hour)
+        return HourlyCounts(
+            self.first_hour,
+            self.topics + more.topics,
+            np.concatenate([self.stories, more.stories]),
+            np.concatenate([self.negative, more.negative]),
+        )
+
+    def only(self, kept: Callable[[str], bool]) -> HourlyCounts:
+        """The topics that are to be kept."""
+        rows = [row for row, topic in enumerate(self.topics) if kept(topic)]
+        if len(rows) == len(self.topics):
+            return self
+        topics = tuple(self.topics[row] for row in rows)
+        return HourlyCounts(self.first_hour, topics, self.stories[rows], self.negative[rows])
 
     @property
     def end_hour(self) -> int:

@@ -17,8 +17,9 @@ StoryState = Literal["pending", "labelled", "unlabelled"]
 PENDING: StoryState = "pending"
 LABELLED: StoryState = "labelled"
 UNLABELLED: StoryState = "unlabelled"
-# Who labelled a story that came with its labels.
+# Who labelled a story that came with its labels, and one that a person corrected.
 GIVEN = "given"
+PERSON = "person"
 
 MAX_TITLE = 500
 MAX_SUMMARY = 4_000

@@ -20,12 +20,14 @@ from sqlalchemy.orm import Session, sessionmaker
 from core.errors import InvalidInput, NotReady
 from services.finance_sentiment.alert_store import latest_baseline
 from services.finance_sentiment.alerts import Alert, Baseline, Terms, advance
+from services.finance_sentiment.changes import note
 from services.finance_sentiment.counts import HOURS_A_WEEK, HourlyCounts
 from services.finance_sentiment.domain import hour_of
 from services.finance_sentiment.explain import Told, explain
 from services.finance_sentiment.explaining import ground_of
 from services.finance_sentiment.life import AT_ONCE, Policy
 from services.finance_sentiment.tables import alerts
+from services.finance_sentiment.telling import NOBODY, Teller
 
 TEST = "TEST"
 MAX_HOURS = 48
@@ -52,9 +54,10 @@ def drill(
     policy: Policy = AT_ONCE,
     now: datetime,
     rng: np.random.Generator,
+    teller: Teller = NOBODY,
 ) -> Drilled:
-    """Play a surge that ends now and keep its alert. `topic` "" is the one with most stories.
-    NotReady before anything was learned, InvalidInput for a topic that is not known."""
+    """Play a surge that ends now, keep its alert and have it told. `topic` "" is the one with most
+    stories. NotReady before anything was learned, InvalidInput for a topic that is not known."""
     with sessions() as session:
         baseline = latest_baseline(session)
     if baseline is None:
@@ -63,7 +66,7 @@ def drill(
             mend="Import past stories, or let the worker gather three days of them.",
         )
     chosen = topic or _busiest(baseline)
-    if chosen not in baseline.normal.topics:
+    if not baseline.normal.knows(chosen):
         known = ", ".join(sorted(baseline.normal.topics)[:20])
         raise InvalidInput(f"there is no topic {chosen!r:.100}", mend=f"Known are: {known}.")
     counts = played(baseline, chosen, negative_share, hours, hour_of(now), rng)
@@ -72,6 +75,7 @@ def drill(
     if found is not None:
         with sessions.begin() as session:
             alert_id = _keep(session, found, baseline, counts, now)
+            teller.tell(session, now)
     delay = None
     if found is not None:
         delay = (found.started_at - found.onset_at) / timedelta(hours=1)
@@ -140,4 +144,6 @@ def _keep(
         "explanation": explain(ground_of(alert, rested), told(counts)),
     }
     adding = insert(alerts).values(values).returning(alerts.c.id)
-    return int(session.execute(adding).scalar_one())
+    raised = int(session.execute(adding).scalar_one())
+    note(session, "alert", [(raised, "raised")], now)
+    return raised

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.finance_sentiment.alerts import NEW, Alert, Baseline, hours_of
 from services.finance_sentiment.domain import LABELLED, moment_of
 from services.finance_sentiment.evidence import DETECTORS
 from services.finance_sentiment.explain import Ground, Told, explain
-from services.finance_sentiment.store import NO_TOPIC
+from services.finance_sentiment.series_store import stories_of
 from services.finance_sentiment.tables import mentions, stories
 
 _MOST_STORIES = 5_000
@@ -47,14 +47,17 @@ def ground_of(alert: Alert, baseline: Baseline) -> Ground:
     )
 
 
-def stories_told(session: Session, topic: str, since: datetime, until: datetime) -> list[Told]:
-    """The labelled stories of a topic, oldest first, with all that carried them."""
+def stories_told(session: Session, series: str, since: datetime, until: datetime) -> list[Told]:
+    """The labelled stories of a topic or a company, oldest first, with all that carried them."""
+    told = stories_of(series)
+    counts, p_negative = told.sentiment.label("counts_as"), told.p_negative.label("p_bad")
     query = (
-        select(stories)
+        select(stories, counts, p_negative)
+        .select_from(told.source)
         .where(
-            func.coalesce(stories.c.topic, NO_TOPIC) == topic,
+            told.belongs,
             stories.c.state == LABELLED,
-            stories.c.sentiment.is_not(None),
+            told.sentiment.is_not(None),
             stories.c.published_at >= since,
             stories.c.published_at < until,
         )
@@ -68,8 +71,8 @@ def stories_told(session: Session, topic: str, since: datetime, until: datetime)
             id=row.id,
             title=row.title,
             hour=row.published_hour,
-            negative=row.sentiment == "negative",
-            p_negative=row.p_negative,
+            negative=row.counts_as == "negative",
+            p_negative=row.p_bad,
             sources=tuple(dict.fromkeys([row.source, *carried.get(row.id, [])])),
             model_version=row.model_version or "",
         )

@@ -19,9 +19,9 @@ from typing import Any
 from urllib.parse import urljoin
 
 from core.errors import InvalidInput, TooLarge
+from core.markup import plain_text, shortened, web_address
 from services.finance_sentiment.charsets import in_utf8
 from services.finance_sentiment.domain import MAX_SUMMARY, MAX_TITLE, Entry
-from services.finance_sentiment.stories import plain_text, shortened, web_address
 
 MAX_TAGS = 25_000
 # Sum over all tags of the squared number of attributes: about a second of feedparser's time.

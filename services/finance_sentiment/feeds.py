@@ -12,12 +12,12 @@ from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
 from core.errors import FetchError, FetchTimeout, InvalidInput
+from core.markup import web_address
 from core.net import Response
 from core.net.retry import retry_after
 from services.finance_sentiment.domain import Entry
 from services.finance_sentiment.feed_formats import parse_feed
 from services.finance_sentiment.pacing import LONGEST_ASKED, fresh_for
-from services.finance_sentiment.stories import web_address
 
 ACCEPT = (
     "application/rss+xml, application/atom+xml, application/rdf+xml, application/feed+json, "

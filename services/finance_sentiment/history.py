@@ -18,8 +18,8 @@ from core.data.records import SENTIMENTS
 from core.data.tables import Row, iterate_table
 from core.errors import DataError
 from core.files import written_whole
+from core.markup import plain_text, web_address
 from services.finance_sentiment.domain import GIVEN, MAX_SUMMARY, MAX_TITLE, Entry, Label
-from services.finance_sentiment.stories import plain_text, web_address
 
 _OPTIONAL = ("summary", "source", "url", "story_id", "topic", "sentiment")
 _DATES = ("published_at", "offset_minutes")

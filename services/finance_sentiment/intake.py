@@ -18,8 +18,15 @@ from typing import Any
 from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from core.text import comparison_key
-from services.finance_sentiment.domain import Entry, Label, hour_of, publication, story_text
+from services.finance_sentiment.changes import Change, note
+from services.finance_sentiment.company_store import unlink
+from services.finance_sentiment.domain import (
+    PERSON,
+    Entry,
+    Label,
+    hour_of,
+    publication,
+)
 from services.finance_sentiment.duplicates import WINDOW, bands, near_in_words
 from services.finance_sentiment.store import label_values
 from services.finance_sentiment.stories import (
@@ -28,6 +35,7 @@ from services.finance_sentiment.stories import (
     canonical_url,
     identity_keys,
     shared_urls,
+    words_of,
 )
 from services.finance_sentiment.tables import mentions, stories, story_bands, story_keys
 
@@ -76,7 +84,9 @@ def add_stories(
     _keep_keys(session, placed)
     _keep_bands(session, [(i, one.item.entry.title, one.published) for one, i in placed
                           if one.known_by == "first"])  # fmt: skip
-    _keep_mentions(session, placed, source[:200], source_id, now)
+    changed = _keep_mentions(session, placed, source[:200], source_id, now)
+    # Stories that come with their labels are the past, and told of to nobody.
+    note(session, "story", [one for one in changed if one[0] not in ids], now)
     return len(fresh)
 
 
@@ -146,13 +156,17 @@ class _Near:
         self._stories: dict[int, tuple[str, datetime]] = {}
         self._of_band: dict[int, list[int]] = defaultdict(list)
         wanted = sorted({band for found in self._bands.values() for band in found})
-        joined = story_bands.join(stories, stories.c.id == story_bands.c.story_id)
-        columns = (story_bands.c.band, stories.c.id, stories.c.title, stories.c.published_at)
+        columns = (story_bands.c.band, story_bands.c.story_id)
         for chunk in _chunks(wanted):
-            query = select(*columns).select_from(joined).where(story_bands.c.band.in_(chunk))
-            for row in session.execute(query):
+            query = select(*columns).where(story_bands.c.band.in_(chunk))
+            for band, story in session.execute(query):
+                self._of_band[band].append(story)
+        # A story shares many bands with what is near it: its words are read once.
+        near = sorted({story for shared in self._of_band.values() for story in shared})
+        told = (stories.c.id, stories.c.title, stories.c.published_at)
+        for chunk in _chunks(near):
+            for row in session.execute(select(*told).where(stories.c.id.in_(chunk))):
                 self._stories[row.id] = (row.title, row.published_at)
-                self._of_band[row.band].append(row.id)
 
     def add(self, story: int, title: str, published: datetime) -> None:
         """A new story, which those that come after it may repeat."""
@@ -163,10 +177,10 @@ class _Near:
     def find(self, title: str, published: datetime) -> tuple[int, str] | None:
         """The story told in the words that are nearest, if any are near enough."""
         own = self._bands.get(title) or bands(title)
-        candidates = {story for band in own for story in self._of_band.get(band, ())}
+        sharing = {story for band in own for story in self._of_band.get(band, ())}
         found = [
             (near, story)
-            for story in candidates
+            for story in sharing & self._stories.keys()
             if abs(published - self._stories[story][1]) <= WINDOW
             and (near := near_in_words(title, self._stories[story][0]))
         ]
@@ -207,7 +221,7 @@ def text_values(entry: Entry) -> dict[str, Any]:
     return {
         "title": entry.title,
         "summary": entry.summary,
-        "search_text": comparison_key(story_text(entry.title, entry.summary)),
+        "search_text": words_of(entry),
     }
 
 
@@ -244,7 +258,9 @@ def _keep_mentions(
     source: str,
     source_id: int | None,
     now: datetime,
-) -> None:
+) -> list[tuple[int, Change]]:
+    """Who carried which story; the stories that were there before and look otherwise now."""
+    changed: list[tuple[int, Change]] = []
     there: dict[str, Any] = {}
     for chunk in _chunks([one.keys[0] for one, _ in placed]):
         query = select(mentions).where(mentions.c.entry_key.in_(chunk))
@@ -255,7 +271,11 @@ def _keep_mentions(
         if known is not None:
             if known.title != entry.title:
                 _edit(session, one, known.id, known.story_id, known.known_by == "first", now)
+                if one.item.label:
+                    changed.append((known.story_id, "labelled"))
             continue
+        if one.keys[0] not in rows:
+            changed.append((story, "merged"))
         rows.setdefault(
             one.keys[0],
             {
@@ -272,6 +292,7 @@ def _keep_mentions(
         )
     if rows:
         session.execute(insert(mentions), list(rows.values()))
+    return changed
 
 
 def _edit(
@@ -282,7 +303,12 @@ def _edit(
     session.execute(update(mentions).where(mentions.c.id == mention).values(title=entry.title))
     if not first:
         return
-    values = text_values(entry) | label_values(one.item.label, now) | {"edited_at": now}
+    unlink(session, story)
+    values = text_values(entry) | {"edited_at": now}
+    whose = select(stories.c.model_version).where(stories.c.id == story)
+    # What a person said stays, until a person takes it back.
+    if session.execute(whose).scalar_one_or_none() != PERSON:
+        values |= label_values(one.item.label, now)
     session.execute(update(stories).where(stories.c.id == story).values(values))
     session.execute(delete(story_bands).where(story_bands.c.story_id == story))
     _keep_bands(session, [(story, entry.title, one.published)])

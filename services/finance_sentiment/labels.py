@@ -18,6 +18,7 @@ from core.privacy import redact
 from core.text import language_of, word_tokens
 from services.finance_sentiment.confusion import Confusion
 from services.finance_sentiment.domain import KIND, SENTIMENT, TOPIC, Label
+from services.finance_sentiment.lessons import read_learned
 
 _WORDS_LOOKED_AT = 2_000
 # The manifest's word on whether the training texts were redacted; older ones do not have it.
@@ -37,9 +38,12 @@ class Labeler:
         *,
         redacted: bool = False,
         confusion: Confusion | None = None,
+        learned: frozenset[str] = frozenset(),
     ) -> None:
         self.model = model
         self.confusion = confusion
+        # Digests of the corrections that it was trained on.
+        self.learned = learned
         self._redacted = redacted
         self.version = version
         # language → head → least confidence at which n-grams alone are believed
@@ -58,7 +62,20 @@ class Labeler:
         limits = manifest.settings.get("unreadable", {}).get("confidence", {})
         redacted = bool(manifest.settings.get(REDACTED, False))
         confusion = Confusion.from_json(manifest.settings.get(CONFUSION))
-        return cls(model, manifest.identity, limits, redacted=redacted, confusion=confusion)
+        return cls(
+            model,
+            manifest.identity,
+            limits,
+            redacted=redacted,
+            confusion=confusion,
+            learned=read_learned(folder),
+        )
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Those that it knows; none without such a head."""
+        head = self.model.heads.get(TOPIC)
+        return () if head is None else tuple(head.labels)
 
     @classmethod
     def of_version(cls, version: Version, *, threads: int = 2) -> Labeler:

@@ -4,6 +4,7 @@
     fetch_due      every feed whose time has come: asked, read, its new stories kept
     label_pending  stories that wait for a label: read by the model, labelled, or folded into the
                    story that they repeat
+    link_companies stories of before: linked to the list of companies, where it changed
     evaluate       the hours that are over: counted, watched, alerts raised or resolved
 
 Each is safe to run in two workers at once and after a kill at any point: a feed is claimed before
@@ -24,6 +25,9 @@ from threading import Event
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.db import leases
+from services.finance_sentiment.changes import forget_changes, note
+from services.finance_sentiment.company_store import write_companies
+from services.finance_sentiment.entities import companies_of
 from services.finance_sentiment.feeds import Client, Source, fetch_feed
 from services.finance_sentiment.folder import Folder
 from services.finance_sentiment.intake import (
@@ -33,13 +37,16 @@ from services.finance_sentiment.intake import (
     one_at_a_time,
 )
 from services.finance_sentiment.life import Policy
+from services.finance_sentiment.linking import CompanyLinker
 from services.finance_sentiment.merging import Reading, RecentVectors
 from services.finance_sentiment.pacing import Bounds, lanes
+from services.finance_sentiment.relinking import relink
 from services.finance_sentiment.rules import Rule
 from services.finance_sentiment.settings import Settings
 from services.finance_sentiment.sources import Checked, claim, due_sources, record
 from services.finance_sentiment.store import pending_texts, write_labels
 from services.finance_sentiment.tables import leases as leases_table
+from services.finance_sentiment.telling import NOBODY, Teller
 from services.finance_sentiment.watching import Watch, evaluate
 
 logger = logging.getLogger("trefoil.finance_sentiment")
@@ -68,6 +75,9 @@ class Monitor:
     rng: random.Random
     rules: Sequence[Rule] = ()
     recent: RecentVectors = field(default_factory=RecentVectors)
+    teller: Teller = NOBODY
+    # None where no list of companies is set.
+    linker: CompanyLinker | None = None
 
     def fetch_due(self, stop: Event) -> int:
         """Ask every feed that is due; how many new stories came in. A broken feed keeps its error
@@ -96,20 +106,38 @@ class Monitor:
             if not waiting:
                 break
             # The model runs outside of any transaction.
-            reading = label([text for _, text in waiting])
+            reading, named = companies_of(self.linker, [text for _, text in waiting], label)
             ids = [story_id for story_id, _ in waiting]
             with self.sessions.begin() as session:
                 one_at_a_time(session)
                 gone = self.recent.merge(session, ids, reading, self.now())
                 labelled = zip(ids, reading.labels, strict=True)
-                write_labels(session, (x for x in labelled if x[0] not in gone), self.now())
+                kept = ((story, said) for story, said in labelled if story not in gone)
+                written = write_labels(session, kept, self.now())
+                if self.linker is not None:
+                    linked = {i: of for i, of in zip(ids, named, strict=True) if i in written}
+                    write_companies(session, linked, self.linker.version)
                 forget_old(session, self.now())
+                forget_changes(session, self.now())
+                note(session, "story", ((into, "merged") for into in gone.values()), self.now())
             done += len(waiting)
         return done
 
-    def evaluate(self) -> int:
+    def link_companies(self, label: LabelTexts, stop: Event) -> int:
+        """Link the stories of before to the list of companies, batch by batch; how many."""
+        done = 0
+        while self.linker is not None and not stop.is_set() and self._hold("label"):
+            # Few of them have clauses to be read: more than a batch of the model at once.
+            found = relink(self.sessions, self.linker, label, 8 * self.settings.label_batch)
+            if not found:
+                break
+            done += found
+        return done
+
+    def evaluate(self, version: str | None = None) -> int:
         """Bring the alerts up to the last hour that is over; how many are new. Nothing is done
-        while more than a batch of earlier stories waits for its label."""
+        while more than a batch of earlier stories waits for its label. `version`: the live model,
+        whose labels are compared with each other."""
         if not self._hold("evaluate"):
             return 0
         watch = Watch(
@@ -123,6 +151,9 @@ class Monitor:
             ),
             settle_hours=SETTLE_HOURS,
             degraded_share=self.settings.degraded_share,
+            version=version,
+            teller=self.teller,
+            companies="" if self.linker is None else self.linker.version,
         )
         return evaluate(self.sessions, watch, self.now())
 

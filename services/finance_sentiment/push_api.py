@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.errors import InvalidInput
+from core.markup import plain_text, web_address
 from core.web import requires
 from services.finance_sentiment.domain import MAX_SUMMARY, MAX_TITLE, Entry
 from services.finance_sentiment.intake import Incoming, add_stories
 from services.finance_sentiment.schemas import Moment
-from services.finance_sentiment.stories import plain_text, web_address
 
 MAX_PUSHED = 200
 

@@ -5,6 +5,7 @@ them:
 
     - name: banking-sours
       topic: banking          # optional; every topic by itself where it is left out
+      company: Marrowgate     # optional, in the place of a topic: a company of the list
       negative_share: 0.5     # at least this share of the stories is negative
       min_stories: 10         # and there are at least so many
       window_hours: 6         # counted over the last so many hours
@@ -30,16 +31,17 @@ from services.finance_sentiment.alerts import Alert
 from services.finance_sentiment.counts import HourlyCounts, IntArray
 from services.finance_sentiment.domain import moment_of
 from services.finance_sentiment.life import BORN, OK, News, Policy, step
+from services.finance_sentiment.series import company_of, company_series
 
 MAX_RULES = 200
 _LONGEST_WINDOW = 24 * 28
 _REQUIRED = ("name", "negative_share", "min_stories", "window_hours")
-_OPTIONAL = ("topic", "for_hours", "keep_firing_hours", "cool_down_hours")
+_OPTIONAL = ("topic", "company", "for_hours", "keep_firing_hours", "cool_down_hours")
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule; `topic` "" stands for each topic by itself."""
+    """One rule; `topic` is a series, "" stands for each topic by itself."""
 
     name: str
     negative_share: float
@@ -87,8 +89,11 @@ def _rule(path: Path, row: Row) -> Rule:
     name, topic = row["name"], row["topic"] or ""
     if not isinstance(name, str) or not 1 <= len(name) <= 100 or not name.isprintable():
         raise DataError("`name`: expected a text of 1 to 100 characters", path, row.line)
-    if not isinstance(topic, str):
-        raise DataError("`topic`: expected a text", path, row.line)
+    company = row["company"] or ""
+    if not isinstance(topic, str) or not isinstance(company, str) or (topic and company):
+        raise DataError("expected a text as `topic` or as `company`, not both", path, row.line)
+    if company:
+        topic = company_series(company)
     return Rule(
         name=name,
         topic=topic,
@@ -131,7 +136,7 @@ def apply_rules(
         alert
         for rule in rules
         for topic in counts.topics
-        if rule.topic in ("", topic)
+        if rule.topic == topic or (not rule.topic and company_of(topic) is None)
         for alert in _alerts(rule, topic, counts, news or {})
     ]
     return sorted(alerts, key=lambda alert: (alert.started_at, alert.topic, alert.detector))

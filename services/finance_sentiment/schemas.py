@@ -47,9 +47,22 @@ class ClassifyRequest(_Body):
     )
 
 
+class CompanyLabel(BaseModel):
+    """What a text says of a company. `basis`: the label of the whole text (story), of the clauses
+    that name it (clause), or a verb of two companies (rule, without probabilities)."""
+
+    company: str
+    basis: Literal["story", "clause", "rule"]
+    sentiment: Sentiment | None
+    p_negative: float | None
+    p_neutral: float | None
+    p_positive: float | None
+
+
 class TextLabel(BaseModel):
     """`labelled` false: the model cannot read this text, and sentiment and topic are null. The
-    probabilities then show what it would have guessed."""
+    probabilities then show what it would have guessed. `companies` is null where no list of
+    companies is set."""
 
     labelled: bool
     sentiment: Sentiment | None
@@ -58,6 +71,7 @@ class TextLabel(BaseModel):
     p_positive: float | None
     topic: str | None
     p_topic: float | None
+    companies: list[CompanyLabel] | None
 
 
 class ClassifyResponse(BaseModel):
@@ -71,14 +85,27 @@ class StoriesQuery(_Body):
     """Filters of GET /v1/stories; times carry their zone."""
 
     topic: ShortText | None = None
+    company: ShortText | None = None
     sentiment: Sentiment | None = None
     state: State | None = None
     source: ShortText | None = None
     since: Moment | None = None
     until: Moment | None = None
     q: ShortText = ""
+    format: Literal["json", "csv"] = "json"
     limit: Limit = 50
     cursor: Cursor | None = None
+
+
+class EventsQuery(_Body):
+    """Which events a stream tells of. `topic` and `company` hold for stories and alerts,
+    `sentiment` for stories; `last_event_id` is for callers that can set no Last-Event-ID header."""
+
+    kind: Literal["story", "alert"] | None = None
+    topic: ShortText | None = None
+    company: ShortText | None = None
+    sentiment: Sentiment | None = None
+    last_event_id: Annotated[str, StringConstraints(max_length=30)] | None = None
 
 
 class Story(BaseModel):
@@ -105,6 +132,7 @@ class Story(BaseModel):
     p_topic: float | None
     model_version: str | None
     labelled_at: datetime | None
+    companies: list[CompanyLabel]
 
 
 class StoriesPage(BaseModel):
@@ -115,9 +143,10 @@ class StoriesPage(BaseModel):
 
 
 class TrendsQuery(_Body):
-    """Which topic (all), by the hour or by the day, from when to when."""
+    """Which topic (all) or company, by the hour or by the day, from when to when."""
 
     topic: ShortText | None = None
+    company: ShortText | None = None
     bucket: Literal["hour", "day"] = "hour"
     since: Moment | None = None
     until: Moment | None = None
@@ -151,6 +180,14 @@ class TopicTrend(Figures):
     buckets: list[Bucket]
 
 
+class CompanyTrend(Figures):
+    """The same of a company, by the sentiment towards it. Nothing is corrected here: what the model
+    takes for what was counted on whole stories."""
+
+    company: str
+    buckets: list[Bucket]
+
+
 class TrendsResponse(BaseModel):
     """`pending` and `unlabelled` count stories of the same time that no figure holds."""
 
@@ -158,6 +195,8 @@ class TrendsResponse(BaseModel):
     since: datetime
     until: datetime
     topics: list[TopicTrend]
+    # Only where one was asked for; `topics` is empty then.
+    companies: list[CompanyTrend]
     pending: int
     unlabelled: int
 
@@ -166,16 +205,19 @@ class AlertsQuery(_Body):
     """Which alerts are shown."""
 
     topic: ShortText | None = None
+    company: ShortText | None = None
     state: Literal["firing", "resolved"] | None = None
     limit: Limit = 50
     cursor: Cursor | None = None
 
 
 class AlertState(BaseModel):
-    """An alert; `story_ids` are the negative stories behind it, at most 50."""
+    """An alert of a topic or of a company, the other one null; `story_ids` are the negative stories
+    behind it, at most 50."""
 
     id: int
-    topic: str
+    topic: str | None
+    company: str | None
     detector: str
     state: Literal["firing", "resolved"]
     started_at: datetime

@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.errors import InvalidInput
+from services.finance_sentiment.series import series_labels
 
 OPERATORS = ("=", "!=", "^=")
-LABELS = ("topic", "detector", "test")
+LABELS = ("topic", "company", "detector", "test")
 MAX_MATCHERS = 20
 MAX_VALUE = 200
 LONGEST = timedelta(days=366)
@@ -59,9 +60,10 @@ def silenced_by(labels: Mapping[str, str], silences: Iterable[Silence], now: dat
     return [silence.id for silence in silences if silence.holds(labels, now)]
 
 
-def alert_labels(topic: str, detector: str, *, test: bool) -> dict[str, str]:
-    """What silences and receivers may match an alert by."""
-    return {"topic": topic, "detector": detector, "test": "true" if test else "false"}
+def alert_labels(series: str, detector: str, *, test: bool) -> dict[str, str]:
+    """What silences and receivers may match an alert by; `topic` or `company` is ""."""
+    watched = {name: value or "" for name, value in series_labels(series).items()}
+    return {**watched, "detector": detector, "test": "true" if test else "false"}
 
 
 def checked_matchers(said: Sequence[Mapping[str, Any]]) -> tuple[Matcher, ...]:

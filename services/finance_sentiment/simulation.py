@@ -90,6 +90,7 @@ def _simulated_topic(
 ) -> FloatArray:
     """(3, paths, hours); `stories` (paths, hours) from hour `start` on."""
     paths, width = stories.shape
+    normal = normal.kind(topic)
     known = normal.of(topic)
     hours = start + np.arange(width)
     stories = _other_level(stories, known.stories_error, rng)

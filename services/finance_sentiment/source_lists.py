@@ -17,8 +17,8 @@ from typing import Any
 
 from core.data.tables import read_table
 from core.errors import DataError, InvalidInput
+from core.markup import web_address
 from services.finance_sentiment.opml import read_opml
-from services.finance_sentiment.stories import web_address
 
 MAX_SOURCES = 10_000
 _MOST_MINUTES = 7 * 24 * 60

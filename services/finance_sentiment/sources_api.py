@@ -13,13 +13,13 @@ from sqlalchemy import Row
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.concurrency import run_in_threadpool
 
+from core.markup import web_address
 from core.net.policy import redact
 from core.web import requires
 from services.finance_sentiment.opml import Outline, write_opml
 from services.finance_sentiment.source_edits import add_source, change_source, remove_source
 from services.finance_sentiment.source_lists import Listed, listed_in_opml
 from services.finance_sentiment.sources import all_sources, one_source, save_sources
-from services.finance_sentiment.stories import web_address
 
 _OPML = "text/x-opml"
 _MOST_MINUTES = 7 * 24 * 60

@@ -13,20 +13,22 @@ from typing import Any
 from sqlalchemy import Row, case, func, select, update
 from sqlalchemy.orm import Session
 
+from core.db.statements import rows_changed
 from core.text import comparison_key
+from services.finance_sentiment.changes import Change, note
 from services.finance_sentiment.counts import HourlyCounts
 from services.finance_sentiment.domain import (
+    GIVEN,
     LABELLED,
     PENDING,
+    PERSON,
     UNLABELLED,
     Label,
     story_text,
 )
 from services.finance_sentiment.paging import newest_page
-from services.finance_sentiment.tables import mentions, stories
-
-# What a story counts under where the model knows no topics.
-NO_TOPIC = "all"
+from services.finance_sentiment.series_store import NO_TOPIC, stories_of
+from services.finance_sentiment.tables import mentions, stories, story_companies
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class StoryFilter:
     since: datetime | None = None
     until: datetime | None = None
     q: str = ""
+    company: str | None = None
 
 
 # --- labels ------------------------------------------------------------------------------------
@@ -49,11 +52,13 @@ def label_values(label: Label | None, now: datetime) -> dict[str, Any]:
     """The columns of a label; without one the story waits for it."""
     names = ("topic", "sentiment", "p_negative", "p_neutral", "p_positive", "p_topic")
     if label is None:
-        empty = dict.fromkeys((*names, "model_version", "labelled_at"))
+        empty = dict.fromkeys((*names, "model_version", "labelled_at", "companies_version"))
         return {**empty, "state": PENDING}
     kept = {name: getattr(label, name) for name in names}
     return {
         **kept,
+        # What it says of companies goes by this label: it is found out with it, or anew.
+        "companies_version": None,
         "state": label.state,
         "model_version": label.model_version,
         "labelled_at": now,
@@ -71,11 +76,23 @@ def pending_texts(session: Session, limit: int) -> list[tuple[int, str]]:
     return [(row.id, story_text(row.title, row.summary)) for row in session.execute(query)]
 
 
-def write_labels(session: Session, labels: Iterable[tuple[int, Label]], now: datetime) -> None:
-    """Keep the labels of stories that still wait for one."""
+def write_labels(
+    session: Session, labels: Iterable[tuple[int, Label]], now: datetime, *, again: bool = False
+) -> set[int]:
+    """Keep the labels of stories that still wait for one, or with `again` those of stories that
+    another model labelled, which is told to nobody; the ids of those that were kept."""
+    told: list[tuple[int, Change]] = []
     for story_id, label in labels:
-        waiting = (stories.c.id == story_id) & (stories.c.state == PENDING)
-        session.execute(update(stories).where(waiting).values(label_values(label, now)))
+        wanted = stories.c.state == PENDING
+        if again:
+            kept = (GIVEN, PERSON, label.model_version)
+            wanted = (stories.c.state != PENDING) & stories.c.model_version.not_in(kept)
+        mine = update(stories).where(stories.c.id == story_id, wanted)
+        if rows_changed(session, mine.values(label_values(label, now))):
+            told.append((story_id, "labelled" if label.readable else "unlabelled"))
+    if not again:
+        note(session, "story", told, now)
+    return {story_id for story_id, _ in told}
 
 
 # --- out ---------------------------------------------------------------------------------------
@@ -106,6 +123,11 @@ def _conditions(wanted: StoryFilter) -> list[Any]:
         found.append(stories.c.published_at >= wanted.since)
     if wanted.until:
         found.append(stories.c.published_at < wanted.until)
+    if wanted.company:
+        named = select(story_companies.c.story_id).where(
+            story_companies.c.company == wanted.company
+        )
+        found.append(stories.c.id.in_(named))
     key = comparison_key(wanted.q) if wanted.q else ""
     if key:
         found.append(stories.c.search_text.contains(key, autoescape=True))
@@ -170,14 +192,16 @@ def _counted(first_hour: int, end_hour: int) -> list[Any]:
 
 
 def negative_story_ids(
-    session: Session, topic: str, since: datetime, until: datetime, limit: int
+    session: Session, series: str, since: datetime, until: datetime, limit: int
 ) -> list[int]:
-    """The negative stories of a topic, oldest first."""
+    """The negative stories of a topic or a company, oldest first."""
+    told = stories_of(series)
     query = (
         select(stories.c.id)
+        .select_from(told.source)
         .where(
-            func.coalesce(stories.c.topic, NO_TOPIC) == topic,
-            stories.c.sentiment == "negative",
+            told.belongs,
+            told.sentiment == "negative",
             stories.c.published_at >= since,
             stories.c.published_at < until,
         )

@@ -22,7 +22,7 @@ from sqlalchemy import (
     false,
 )
 
-from core.db.tables import api_keys_table, leases_table
+from core.db.tables import api_keys_table, leases_table, outbox_table
 from core.db.types import UtcDateTime
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -103,9 +103,13 @@ stories = Table(
     Column("labelled_at", UtcDateTime),
     # The last time that its words were edited.
     Column("edited_at", UtcDateTime),
+    # The list of companies that it was linked by; see company_store.py.
+    Column("companies_version", String(16)),
+    Index("ix_stories_companies_version_id", "companies_version", "id"),
     Index("ix_stories_published_at_id", "published_at", "id"),
     Index("ix_stories_state_published_at", "state", "published_at"),
     Index("ix_stories_published_hour", "published_hour"),
+    Index("ix_stories_model_version_published_at", "model_version", "published_at"),
 )
 
 # What tells a story that we have from a new one; see stories.py.
@@ -176,6 +180,10 @@ baselines = Table(
     Column("from_hour", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("document", JSON, nullable=False),
+    # Whose labels it was learned on, null where there was no model; see one_model.py.
+    Column("model_version", String(40)),
+    # Alerts that were over by then are none: they would tell of another model, not of the news.
+    Column("quiet_before", UtcDateTime),
 )
 
 alerts = Table(
@@ -241,4 +249,152 @@ watch_hours = Table(
     Column("hour", Integer, primary_key=True, autoincrement=False),
     Column("news", String(10), nullable=False),
     Column("reason", String(200), nullable=False),
+)
+
+# What changed, in the order of the commits; see changes.py.
+events = Table(
+    "events",
+    metadata,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    # story or alert, and its id there: no foreign key, since the log outlives what it tells of.
+    Column("kind", String(10), nullable=False),
+    Column("subject_id", SERIAL, nullable=False),
+    # One of changes.Change.
+    Column("change", String(12), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("ix_events_at", "at"),
+)
+
+# How the ticks of the workers are doing, all workers together; see tick_log.py.
+worker_ticks = Table(
+    "worker_ticks",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    # The last success and how long it took in seconds; the last failure, and failures so far.
+    Column("succeeded_at", UtcDateTime),
+    Column("seconds", Float),
+    Column("failed_at", UtcDateTime),
+    Column("failures", Integer, nullable=False),
+)
+
+# What is to be told to which channel (`kind` is its name), until it has arrived.
+outbox = outbox_table(metadata)
+
+# Which channel was told of what: an alert ("alert:7") or an outage of all feeds ("outage:3").
+tellings = Table(
+    "tellings",
+    metadata,
+    Column("subject", String(40), primary_key=True),
+    Column("channel", String(100), primary_key=True),
+    # 1, and one more each time that it fires again after it was told as over (`ended_at`).
+    Column("round", Integer, nullable=False),
+    Column("told_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Index("ix_tellings_ended_at", "ended_at"),
+)
+
+# From when to when no feed answered at all.
+outages = Table(
+    "outages",
+    metadata,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("reason", String(200), nullable=False),
+)
+
+# What people say that a label should be; see corrections.py.
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    # Null for a text of its own, and once the story was folded into another one.
+    Column("story_id", SERIAL, ForeignKey("stories.id", ondelete="SET NULL")),
+    # The same for texts that say the same.
+    Column("key", String(32), nullable=False),
+    Column("text", Text, nullable=False),
+    # Null where nothing was said of it.
+    Column("sentiment", String(10)),
+    Column("topic", String(100)),
+    # Said by whoever sent it: the topic is one that the model does not know yet.
+    Column("new_topic", Boolean, nullable=False),
+    Column("said_by", String(200), nullable=False),
+    Column("note", String(1000), nullable=False),
+    # quarantine, accepted or rejected
+    Column("state", String(10), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("decided_at", UtcDateTime),
+    Column("decided_by", String(200)),
+    # The label that the story had when it was sent.
+    Column("was", JSON),
+    Index("ix_corrections_created_at_id", "created_at", "id"),
+    Index("ix_corrections_story_id", "story_id"),
+    Index("ix_corrections_key", "key"),
+)
+
+# Stories whose label a person gave, and the label that they would have otherwise.
+corrected_stories = Table(
+    "corrected_stories",
+    metadata,
+    Column(
+        "story_id",
+        SERIAL,
+        ForeignKey("stories.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("before", JSON, nullable=False),
+    Column("corrected_at", UtcDateTime, nullable=False),
+)
+
+# Trainings that took corrections in, and what became of them; see retraining.py.
+retrainings = Table(
+    "retrainings",
+    metadata,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    # running, promoted, refused or failed
+    Column("state", String(10), nullable=False),
+    # How many were learned from.
+    Column("corrections", Integer, nullable=False),
+    # The version that was live, and the new one where there is one.
+    Column("against", String(40), nullable=False),
+    Column("version", String(40)),
+    Column("reasons", JSON, nullable=False),
+    Column("figures", JSON, nullable=False),
+    # Where a refused one lies, beside the registry's versions; "" where there is none.
+    Column("folder", String(200), nullable=False),
+)
+
+# Each time that the stories of before were read anew by another model; see relabel.py.
+relabellings = Table(
+    "relabellings",
+    metadata,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    Column("model_version", String(40), nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("relabelled", Integer, nullable=False),
+)
+
+# Which companies a story names, and what it says of each; see entities.py.
+story_companies = Table(
+    "story_companies",
+    metadata,
+    Column(
+        "story_id",
+        SERIAL,
+        ForeignKey("stories.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("company", String(80), primary_key=True),
+    # How the sentiment is known: story, clause or rule.
+    Column("basis", String(10), nullable=False),
+    Column("sentiment", String(10)),
+    Column("p_negative", Float),
+    Column("p_neutral", Float),
+    Column("p_positive", Float),
+    Index("ix_story_companies_company", "company"),
 )

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +28,14 @@ from core.privacy import for_training
 from core.progress import SILENT, Progress
 from core.text import language_of
 from services.finance_sentiment.confusion import Confusion
-from services.finance_sentiment.domain import KIND, SENTIMENT, TOPIC, Label
+from services.finance_sentiment.domain import KIND, SENTIMENT, Label
+from services.finance_sentiment.held_out import write_answers
 from services.finance_sentiment.labels import CONFUSION, REDACTED, Labeler, label_fields
+from services.finance_sentiment.lessons import HEADS, Lessons, Taught, lessons, write_learned
 
-HEADS = (SENTIMENT, TOPIC)
+if TYPE_CHECKING:
+    from core.training.classifier import TrainedClassifier
+
 COLUMNS = (
     "text", "sentiment", "p_negative", "p_neutral", "p_positive", "topic", "p_topic",
 )  # fmt: skip
@@ -57,19 +62,22 @@ def train(
     seed: int = 0,
     keep_personal_data: bool = False,
     tuning: Mapping[str, Any] | None = None,
+    corrections: Sequence[Taught] = (),
     threads: int = 2,
     progress: Progress = SILENT,
 ) -> Manifest:
     """Write the artefact; give its manifest as it was before the files were added to it.
 
     Texts are redacted first, as they will be when served, unless `keep_personal_data`. `tuning`:
-    `config`, `options` and `extra` of `train_classifier`, each with a default.
+    `config`, `options` and `extra` of `train_classifier`, each with a default. `corrections`
+    outweigh the rows of the same texts, and never judge.
     """
     # Torch comes in here and not before: predicting needs none of it.
     from core.training.classifier import train_classifier
 
     rows = for_training(read_news(data), keep=keep_personal_data, progress=progress)
     heads = _checked_heads(rows, data, progress)
+    said = lessons(rows, corrections, heads, keep=keep_personal_data)
     with write_artifact(output) as draft:
         trained = train_classifier(
             rows,
@@ -80,23 +88,42 @@ def train(
             seed=seed,
             threads=threads,
             progress=progress,
-            **(tuning or {}),
+            **_with(said, tuning or {}, progress),
         )
-        draft.manifest = Manifest(
-            kind=KIND,
-            created_at=now_iso(),
-            base_model=trained.base.reference,
-            base_revision=trained.base.revision,
-            data_sha256=trained.data_sha256,
-            metrics=trained.metrics,
-            settings={
-                "classifier": trained.settings,
-                REDACTED: not keep_personal_data,
-                CONFUSION: _confusion(trained.held_out),
-                "unreadable": _believable_without_encoder(rows, trained.held_out, draft.path),
-            },
-        )
+        write_answers(draft.path, trained.held_out, trained.texts)
+        write_learned(draft.path, corrections)
+        redacted = not keep_personal_data
+        draft.manifest = _manifest(trained, said, draft.path, redacted=redacted)
     return draft.manifest
+
+
+def _manifest(
+    trained: TrainedClassifier, said: Lessons, folder: Path, *, redacted: bool
+) -> Manifest:
+    return Manifest(
+        kind=KIND,
+        created_at=now_iso(),
+        base_model=trained.base.reference,
+        base_revision=trained.base.revision,
+        data_sha256=trained.data_sha256,
+        metrics=trained.metrics,
+        settings={
+            "classifier": trained.settings,
+            REDACTED: redacted,
+            CONFUSION: _confusion(trained.held_out),
+            "unreadable": _believable_without_encoder(trained, folder),
+            "corrections": said.to_json(),
+        },
+    )
+
+
+def _with(said: Lessons, tuning: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """The tuning with the corrections beside the rows."""
+    from core.training.classifier import Extra
+
+    if said.rows:
+        progress.say(f"{len(said.rows)} corrections, {said.outweighed} rows outweighed by them")
+    return {**tuning, "extra": replace(tuning.get("extra") or Extra(), corrections=said.rows)}
 
 
 def _checked_heads(rows: Sequence[LabeledText], data: Path, progress: Progress) -> list[str]:
@@ -125,9 +152,7 @@ def _report(report: Any, head: str, progress: Progress) -> None:
         progress.say(f"{head}: one row only for {', '.join(report.single_row_classes[:10])}")
 
 
-def _believable_without_encoder(
-    rows: Sequence[LabeledText], held_out: Mapping[str, Any], folder: Path
-) -> dict[str, Any]:
+def _believable_without_encoder(trained: TrainedClassifier, folder: Path) -> dict[str, Any]:
     """From which confidence on n-grams alone are believed, by language and head.
 
     Judged on held-out rows that the encoder cannot read. A language for which no confidence keeps
@@ -135,14 +160,15 @@ def _believable_without_encoder(
     """
     from core.inference.encoder import Encoded, TextEncoder
 
-    tokens = TextEncoder.load(folder / "encoder").tokenize([row.text for row in rows])
+    texts, held_out = trained.texts, trained.held_out
+    tokens = TextEncoder.load(folder / "encoder").tokenize(texts)
     shares = np.array([t.unknown_share for t in tokens], dtype=np.float32)
     readable = Encoded(np.empty((0, 0), dtype=np.float32), shares).readable
     limits: dict[str, dict[str, float]] = {}
     for head, judged in held_out.items():
         for language in ("en", "zh", "other"):
             keep = np.array(
-                [not readable[r] and language_of(rows[r].text) == language for r in judged.rows],
+                [not readable[r] and language_of(texts[r]) == language for r in judged.rows],
                 dtype=np.bool_,
             )
             right = judged.probabilities[keep].argmax(axis=1) == judged.labels[keep]

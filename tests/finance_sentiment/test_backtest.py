@@ -66,7 +66,9 @@ def test_other_promises_are_tried_without_learning_anew(
     assert alerts[0] <= alerts[-1]
     # Half a week, a week, two weeks: each learned once for all five walks.
     assert len(fits) <= 4
-    assert "at 0.5 a week accepted" in summary(found)[1]
+    _, budgets, *listed = summary(found)
+    assert "at 0.5 a week accepted" in budgets
+    assert [line.split("  ")[1] for line in listed] == [a["topic"] for a in found["alerts"]]
 
 
 def test_the_life_of_an_alert_is_the_one_that_is_asked_for(counts: HourlyCounts) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,17 @@ def test_importing_the_commands_loads_click_only() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_key_is_made_for_scopes_that_endpoints_ask_for_and_for_no_others() -> None:
+    wrong = run("keys", "create", "shop", "--scope", "alert")
+    assert wrong.exit_code == 2
+    assert "'read', 'alerts', 'labels', 'sources', 'stories', '*'" in wrong.output
+    code = "".join(
+        path.read_text() for path in Path(ROOT, "services/finance_sentiment").glob("*.py")
+    )
+    for scope in {"*", *re.findall(r'requires\("(\w+)"\)', code)}:
+        assert run("keys", "create", f"for-{scope}", "--scope", scope).exit_code == 0
 
 
 def test_every_command_shows_an_example() -> None:

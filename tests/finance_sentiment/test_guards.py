@@ -28,6 +28,12 @@ from services.finance_sentiment.guards import bare_title, refusal
         ("阿登银行利润增长5%", "奥姆银行利润增长5%", "other words"),
         ("贸易逆差收窄", "贸易逆差扩大", "other words"),
         ("周一关注的股票", "周二关注的股票", "other words"),
+        ("Arden to buy Orme", "Orme to buy Arden for $1 bln", "swapped sides"),
+        ("阿登银行收购奥姆信托", "奥姆信托收购阿登银行", "swapped sides"),
+        ("Arden pilots strike", "Arden pilots call off strike", "one is called off"),
+        ("Arden drug fails trial", "Arden drug succeeds in trial", "opposite directions"),
+        ("6月CPI上涨1%", "6月PPI上涨1%", "other names"),
+        ("十四五规划公布", "十五五规划公布", "other figures"),
     ],
 )
 def test_what_speaks_against_one_story_keeps_two_apart(first: str, second: str, why: str) -> None:
@@ -45,6 +51,15 @@ def test_what_speaks_against_one_story_keeps_two_apart(first: str, second: str, 
         ("Strong Asian demand lifts Arden", "Arden lifted by strong demand in Asia"),
         ("三月通胀率降至2.1%", "3月通胀率跌至2.1%"),
         ("【公司】阿登银行拟出售业务", "阿登银行将出售业务"),
+        ("Arden buys Orme", "Orme bought by Arden"),
+        ("Arden and Orme agree merger", "Orme and Arden agree merger"),
+        ("阿登与奥姆合并", "奥姆与阿登合并"),
+        ("Merrow outage hits banks", "Banks hit by outage at Merrow"),
+        ("U.S. exports rise", "US exports climb"),
+        ("Arden to close forty shops", "Arden to close 40 shops"),
+        ("Arden resumes output", "Arden restarts output"),
+        ("阿登将裁员百分之十", "阿登裁员约10%"),
+        ("阿登投资六十亿元", "阿登投资60亿元"),
     ],
 )
 def test_rewordings_pass(first: str, second: str) -> None:
@@ -55,6 +70,9 @@ def test_what_outlets_put_around_a_headline_is_left_aside() -> None:
     assert bare_title("UPDATE 2-Arden sells unit") == "Arden sells unit"
     assert bare_title("【快讯】阿登银行") == "阿登银行"
     assert bare_title("EXCLUSIVE:") == "EXCLUSIVE:"
+    assert bare_title("BRIEF-Arden sells unit - The Daily Ledger") == "Arden sells unit"
+    assert bare_title("Arden sells unit - sources say so") == "Arden sells unit - sources say so"
+    assert bare_title("阿登出售业务（来源：晨报）") == "阿登出售业务"
 
 
 def test_words_decide_only_where_one_says_no_more_than_the_other() -> None:

@@ -6,14 +6,9 @@ import time
 
 import pytest
 
+from core.markup import plain_text, web_address
 from services.finance_sentiment.domain import Entry
-from services.finance_sentiment.stories import (
-    canonical_url,
-    identity_keys,
-    plain_text,
-    shared_urls,
-    web_address,
-)
+from services.finance_sentiment.stories import canonical_url, identity_keys, shared_urls
 
 
 def entry(title: str = "Bank fails", url: str = "", entry_id: str = "", summary: str = "") -> Entry:

@@ -19,6 +19,7 @@ from services.finance_sentiment.sources import all_sources
 from services.finance_sentiment.store import StoryFilter, page_of_stories
 from services.finance_sentiment.tables import MIGRATIONS
 from services.finance_sentiment.worker import run
+from tests.finance_sentiment.receiver import Receiver, raise_alert
 
 STORIES = """offset_minutes,title,source,url
 -30,bank oslo hit by losses as bad loans rise and deposits flee,Wire,https://a.example/1
@@ -104,6 +105,22 @@ def test_a_feed_becomes_labelled_stories(
     assert first[2]
 
 
+def test_a_rule_for_a_topic_that_the_model_does_not_know_is_named_in_the_log(
+    live_settings: Settings, tmp_path: Path, feed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(
+        "- {name: sours, topic: bankng, negative_share: 0.5, min_stories: 3, window_hours: 2}\n"
+    )
+    sources = feeds_file(tmp_path, feed)
+    settings = live_settings.replace(
+        sources=sources, fetch_allow=(feed,), label_tick=0.1, rules=rules
+    )
+    work_until(settings, lambda: len(labelled(settings)) == 2)
+    said = "the rule sours waits for the topic 'bankng', which is not known; known are: banking"
+    assert said in capsys.readouterr().err
+
+
 def test_a_local_address_is_refused_unless_it_is_allowed(
     live_settings: Settings, tmp_path: Path, feed: str
 ) -> None:
@@ -124,3 +141,36 @@ def test_a_broken_list_of_feeds_is_told_at_the_start(settings: Settings, tmp_pat
     path.write_text("- name: A\n")
     with pytest.raises(DataError, match="url"):
         run(settings.replace(sources=path), threading.Event())
+
+
+def test_a_worker_tells_of_what_fires(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = Receiver()
+    try:
+        monkeypatch.setenv("DESK_URL", receiver.url())
+        monkeypatch.setenv("DESK_SECRET", "s3cret")
+        path = tmp_path / "channels.yaml"
+        path.write_text(
+            "- {name: desk, kind: webhook, address_env: DESK_URL, secret_env: DESK_SECRET}\n"
+        )
+        chosen = settings.replace(
+            channels=path, deliver_allow=(receiver.address,), deliver_tick=0.1, evaluate_tick=3600
+        )
+        upgrade(settings.database_url, MIGRATIONS)
+        engine = make_engine(settings.database_url)
+        now = datetime.now(UTC)
+        raise_alert(session_factory(engine), is_test=True, started_at=now, raised_at=now)
+        engine.dispose()
+        work_until(chosen, lambda: receiver.got)
+        assert receiver.got[0].headers["X-Trefoil-Signature"].startswith("sha256=")
+        assert receiver.got[0].json["commonLabels"]["test"] == "true"
+    finally:
+        receiver.stop()
+
+
+def test_a_broken_list_of_channels_is_told_at_the_start(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("- {name: desk, kind: pigeon, address: x}\n")
+    with pytest.raises(DataError, match="kind"):
+        run(settings.replace(channels=path), threading.Event())
