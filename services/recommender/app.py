@@ -6,9 +6,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.artifacts import Registry, Version
@@ -20,13 +20,32 @@ from core.inference.slot import ModelSlot
 from core.web import Check
 from core.web import create_app as create_web_app
 from core.web.health import database_check
-from services.recommender.api import Parts, router
+from services.recommender import api, events_api, search_api
+from services.recommender.answer_log import AnswerLog
+from services.recommender.api import Parts
+from services.recommender.attribution_api import router as attribution_router
+from services.recommender.attribution_store import AttributionStore
 from services.recommender.event_store import EventStore
+from services.recommender.items_api import router as items_router
 from services.recommender.live import Live
+from services.recommender.metrics import RecommenderFigures
 from services.recommender.model import KIND
+from services.recommender.retraining import when_of
+from services.recommender.rule_store import RuleStore
+from services.recommender.rules_api import router as rules_router
+from services.recommender.search_api import Finder
+from services.recommender.sessions import SessionTokens
 from services.recommender.settings import Settings
 from services.recommender.store import ItemStore
-from services.recommender.tables import MIGRATIONS, api_keys
+from services.recommender.tables import MIGRATIONS, api_keys, secrets
+from services.recommender.together import Baskets
+from services.recommender.trainings_api import Desk
+from services.recommender.trainings_api import router as trainings_router
+from services.recommender.trending import Trends
+from services.recommender.uploads import UploadStore
+from services.recommender.users import UserStore
+from services.recommender.users_api import router as users_router
+from services.session_tokens import kept_secret
 
 _log = logging.getLogger(__name__)
 
@@ -41,22 +60,38 @@ def create_app(
     settings = settings or Settings()
     engine = make_engine(settings.database_url)
     sessions, readers = session_factory(engine), session_factory(engine, read_only=True)
-    items = ItemStore(sessions, readers)
+    items, people = ItemStore(sessions, readers), UserStore(sessions, readers)
+    keys = StoredKeys(readers, api_keys)
+    tokens = SessionTokens(now, timedelta(minutes=settings.session_minutes))
 
-    models = _model_slot(settings, items, readers)
+    models = _model_slot(settings, items, readers, now)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(ensure_current, engine, MIGRATIONS, command=settings.command)
-        app.state.parts = Parts(settings, items, EventStore(sessions, readers), models, now)
+        events, uploads = EventStore(sessions, readers), UploadStore(sessions, readers)
+        answers = AnswerLog(sessions, app.state.metrics.registry)
+        rules = RuleStore(sessions, readers)
+        app.state.parts = Parts(settings, items, events, uploads, models, answers, rules, now)
+        app.state.finder = Finder(Trends(readers), Baskets(sessions, readers))
+        app.state.users, app.state.attribution = people, AttributionStore(readers)
+        app.state.tokens = tokens
+        secret = settings.session_secret
+        tokens.use(secret or await asyncio.to_thread(kept_secret, sessions, secrets))
+        registry = Registry(settings.models_dir, KIND)
+        app.state.trainings = Desk(sessions, readers, registry, when_of(settings), now)
+        figures = RecommenderFigures(readers, registry, now, app.state.metrics.registry)
         await asyncio.to_thread(models.refresh)
         polling = asyncio.create_task(_poll(models, settings.refresh_seconds))
+        answers.start()
         try:
-            yield
+            async with figures.running():
+                yield
         finally:
             polling.cancel()
             with suppress(asyncio.CancelledError):
                 await polling
+            await asyncio.to_thread(answers.stop)
             with suppress(NotReady):
                 await asyncio.to_thread(models.current().stop)
             engine.dispose()
@@ -67,32 +102,60 @@ def create_app(
     return create_web_app(
         "Trefoil recommender",
         settings=settings,
-        router=router,
+        router=_endpoints(),
         lifespan=lifespan,
         ready=ready,
-        keys=StoredKeys(readers, api_keys),
+        keys=keys,
+        bound=_joined(events_api.bound, api.bound, search_api.bound),
+        tokens=tokens,
+        origins=keys,
     )
 
 
+def _endpoints() -> APIRouter:
+    return _joined(
+        items_router,
+        trainings_router,
+        events_api.router,
+        users_router,
+        attribution_router,
+        rules_router,
+    )
+
+
+def _joined(*routers: APIRouter) -> APIRouter:
+    every = APIRouter()
+    for one in routers:
+        every.include_router(one)
+    return every
+
+
 def _model_slot(
-    settings: Settings, items: ItemStore, readers: sessionmaker[Session]
+    settings: Settings,
+    items: ItemStore,
+    readers: sessionmaker[Session],
+    now: Callable[[], datetime],
 ) -> ModelSlot[Live]:
     def load(version: Version) -> Live:
+        # One that takes the place of another comes with the vectors of every item.
+        replaces = _model_check(slot).ok
         return Live.load(
             version.path,
             items,
             readers,
             threads=settings.threads,
             max_queue=settings.max_queue,
-            encode_at_most=settings.encode_at_start,
+            encode_at_most=None if replaces else settings.encode_at_start,
+            now=now().timestamp(),
         )
 
-    return ModelSlot(
+    slot = ModelSlot(
         Registry(settings.models_dir, KIND),
         load,
         retire=lambda live: live.stop(),
         interval=settings.refresh_seconds,
     )
+    return slot
 
 
 async def _poll(models: ModelSlot[Live], seconds: float) -> None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from services.recommender.collaborative import Neighbours
 from services.recommender.domain import DAY
+from services.recommender.learning.als import item_factors, solve
 from services.recommender.learning.behaviour import EASE_LIMIT, ease, item_knn, taken
 from services.recommender.learning.log import EventLog
 
@@ -129,41 +130,7 @@ def _by_text(embeddings: FloatArray, sharpness: float) -> Scorer:
     return scores
 
 
-# --- implicit ALS ------------------------------------------------------------------------------
-
-_FACTORS = 64
-_ROUNDS = 8
-
-
 def _als(matrix: Any, settings: BaselineSettings, seed: int) -> Scorer:
-    """Alternating least squares on taken (1) and not taken (0, counting `als_unobserved`), with
-    the regularisation growing with how much is known (Hu et al. 2008; Rendle et al. 2021,
-    "Revisiting the Performance of iALS on Item Recommendation Benchmarks")."""
-    rng = np.random.default_rng(seed)
-    items = rng.normal(0, 0.1 / np.sqrt(_FACTORS), (matrix.shape[1], _FACTORS))
-    by_item = matrix.T.tocsr()
-    for _ in range(_ROUNDS):
-        users = _solve(matrix, items, settings)
-        items = _solve(by_item, users, settings)
-
-    def scores(known: Any) -> FloatArray:
-        return np.asarray(_solve(known, items, settings) @ items.T, dtype=np.float32)
-
-    return scores
-
-
-def _solve(
-    matrix: Any, others: npt.NDArray[np.float64], settings: BaselineSettings
-) -> npt.NDArray[np.float64]:
-    """The best vector of each row, given the vectors of the columns."""
-    weight = settings.als_unobserved
-    everything = weight * (others.T @ others)
-    identity = np.eye(_FACTORS)
-    result = np.zeros((matrix.shape[0], _FACTORS))
-    for row in range(matrix.shape[0]):
-        own = others[matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]]
-        if len(own):
-            penalty = settings.als_regularisation * (len(own) + weight * len(others))
-            left = everything + own.T @ own + penalty * identity
-            result[row] = np.linalg.solve(left, own.sum(axis=0))
-    return result
+    both = settings.als_unobserved, settings.als_regularisation
+    items = item_factors(matrix, *both, seed)
+    return lambda known: solve(known, items, *both) @ items.T

@@ -9,13 +9,21 @@ meanwhile may be the newer one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
 from core.data.records import Item
+from services.recommender.columns import (
+    NOTHING,
+    Attributes,
+    CodeArray,
+    Values,
+    Words,
+)
 from services.recommender.domain import EVIDENCE_HALF
 from services.recommender.popularity import NEVER, Popularity
 from services.recommender.vectors import TextTower
@@ -25,50 +33,50 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
 _FIRST_ROWS = 64
-NO_GROUP = -1
+NO_GROUP = NOTHING
 NOT_IN_MODEL = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What the catalogue needs of one item. `embedding` (width,) and whether it may be trusted;
-    None where the text has not been encoded yet. Times in Unix seconds: `arrived_at` is when the
-    service first heard of it, `created_at` what the shop says, if it does."""
+    None where the text has not been encoded yet. `arrived_at` is when the service first heard of
+    the item, in Unix seconds."""
 
-    item_id: str
-    title: str
+    item: Item
     text: str
-    category: str
-    group: str
-    in_stock: bool
-    created_at: float | None
-    arrived_at: float
     embedding: FloatArray | None
     readable: bool
+    arrived_at: float
 
 
 def entry_of(
     item: Item, text: str, embedding: FloatArray | None, readable: bool, arrived_at: float
 ) -> Entry:
     """An item of the shop as the catalogue wants it."""
-    return Entry(
-        item_id=item.item_id,
-        title=item.title,
-        text=text,
-        category=item.category,
-        group=item.item_group_id,
-        in_stock=item.availability != "out_of_stock",
-        created_at=item.created_at,
-        arrived_at=arrived_at,
-        embedding=embedding,
-        readable=readable,
-    )
+    return Entry(item, text, embedding, readable, arrived_at)
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What the numbers in a shelf's columns stand for, its attributes, and its words."""
+
+    group: Values = field(default_factory=Values)
+    category: Values = field(default_factory=Values)
+    brand: Values = field(default_factory=Values)
+    currency: Values = field(default_factory=Values)
+    availability: Values = field(default_factory=Values)
+    tags: Values = field(default_factory=Values)
+    attributes: Attributes = field(default_factory=Attributes)
+    words: Words = field(default_factory=Words)
 
 
 @dataclass(frozen=True)
 class Shelf:
-    """n items, one row each. `group` and `category` are numbers, equal where the names are;
-    `model_row` is the item's row in the model's `Neighbours`, -1 for a newcomer."""
+    """n items, one row each. `group` to `tags` are numbers, equal where the names are, which
+    `fields` knows; -1 where the item has none. `price` is NaN where it has none. `model_row` is
+    the item's row in the model's `Neighbours`, -1 for a newcomer; `mark` a number made of its id,
+    the same in every process."""
 
     ids: Sequence[str]
     titles: Sequence[str]
@@ -79,13 +87,20 @@ class Shelf:
     in_stock: BoolArray
     group: IntArray
     category: IntArray
+    brand: CodeArray
+    currency: CodeArray
+    availability: CodeArray
+    tags: CodeArray
+    price: npt.NDArray[np.float64]
     model_row: IntArray
+    mark: npt.NDArray[np.uint32]
     created_at: npt.NDArray[np.float64]
     arrived_at: npt.NDArray[np.float64]
     first_event: npt.NDArray[np.float64]
     positives: npt.NDArray[np.float64]
     recent_log2: npt.NDArray[np.float64]
     row_of: Mapping[str, int]
+    fields: Fields
 
     def __len__(self) -> int:
         return len(self.shown)
@@ -97,15 +112,26 @@ class Shelf:
 
     @property
     def first_seen(self) -> npt.NDArray[np.float64]:
-        """(n,) since when the item is in the shop: what the shop says; else the first sign of it,
-        an event or its arrival here."""
-        sign = np.minimum(self.arrived_at, self.first_event)
-        return np.where(np.isnan(self.created_at), sign, self.created_at)
+        """(n,) since when each item is in the shop; see the function of this name."""
+        return first_seen(self, slice(None))
 
     @property
     def evidence(self) -> npt.NDArray[np.float64]:
         """(n,) how far behaviour may be believed about each item, 0 to 1."""
-        return self.positives / (self.positives + EVIDENCE_HALF)
+        return evidence(self.positives)
+
+
+def first_seen(shelf: Shelf, rows: IntArray | slice) -> npt.NDArray[np.float64]:
+    """(rows,) since when these items are in the shop: what the shop says; else the first sign of
+    them, an event or their arrival here."""
+    sign = np.minimum(shelf.arrived_at[rows], shelf.first_event[rows])
+    said = shelf.created_at[rows]
+    return np.where(np.isnan(said), sign, said)
+
+
+def evidence(positives: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """How far behaviour may be believed after so many positive events, 0 to 1."""
+    return positives / (positives + EVIDENCE_HALF)
 
 
 class Catalogue:
@@ -117,8 +143,7 @@ class Catalogue:
         self._row_of: dict[str, int] = {}
         self._ids: list[str] = []
         self._titles: list[str] = []
-        self._groups: dict[str, int] = {}
-        self._categories: dict[str, int] = {}
+        self._fields = Fields()
         self._columns = {
             "plain": np.zeros((0, tower.width), np.float32),
             "learnt": np.zeros((0, tower.width), np.float32),
@@ -127,7 +152,13 @@ class Catalogue:
             "in_stock": np.zeros(0, np.bool_),
             "group": np.zeros(0, np.int64),
             "category": np.zeros(0, np.int64),
+            "brand": np.zeros(0, np.int32),
+            "currency": np.zeros(0, np.int32),
+            "availability": np.zeros(0, np.int32),
+            "tags": np.zeros(0, np.int32),
+            "price": np.zeros(0, np.float64),
             "model_row": np.zeros(0, np.int64),
+            "mark": np.zeros(0, np.uint32),
             "created_at": np.zeros(0, np.float64),
             "arrived_at": np.zeros(0, np.float64),
             "first_event": np.zeros(0, np.float64),
@@ -142,17 +173,12 @@ class Catalogue:
         """Add the items, or replace what is known of them; their popularity stays."""
         if not entries:
             return
-        rows = np.array([self._place(entry.item_id) for entry in entries], dtype=np.int64)
-        columns = self._columns
-        for row, entry in zip(rows, entries, strict=True):
-            self._titles[row] = entry.title
-            columns["in_stock"][row] = entry.in_stock
-            columns["group"][row] = _number(self._groups, entry.group)
-            columns["category"][row] = _number(self._categories, entry.category)
-            columns["created_at"][row] = np.nan if entry.created_at is None else entry.created_at
-            columns["arrived_at"][row] = entry.arrived_at
+        rows = np.array([self._place(entry.item.item_id) for entry in entries], dtype=np.int64)
+        for row, entry in zip(rows.tolist(), entries, strict=True):
+            self._put_fields(row, entry.item)
+            self._columns["arrived_at"][row] = entry.arrived_at
         self._put_vectors(rows, entries)
-        columns["shown"][rows] = True
+        self._columns["shown"][rows] = [not entry.item.hidden for entry in entries]
 
     def remove(self, item_id: str) -> None:
         """Show it no more; one that is not there stays so."""
@@ -170,11 +196,49 @@ class Catalogue:
                 recent[row] = np.logaddexp2(recent[row], more.recent_log2)
                 first[row] = min(first[row], more.first_at)
 
+    def set_popularity(self, counted: Mapping[str, Popularity]) -> None:
+        """Let this be all that is known of it. Shelves that were handed out keep what they had."""
+        for name, nothing in (("positives", 0.0), ("recent_log2", NEVER)):
+            self._columns[name] = np.full(len(self._columns[name]), nothing)
+        self.add_popularity(counted)
+
     def shelf(self) -> Shelf:
         """The items there are now."""
         count = len(self._ids)
         columns: dict[str, Any] = {n: column[:count] for n, column in self._columns.items()}
-        return Shelf(ids=self._ids, titles=self._titles, row_of=self._row_of, **columns)
+        return Shelf(
+            ids=self._ids,
+            titles=self._titles,
+            row_of=self._row_of,
+            fields=self._fields,
+            **columns,
+        )
+
+    def _put_fields(self, row: int, item: Item) -> None:
+        columns, fields = self._columns, self._fields
+        before = self._called(row)
+        self._titles[row] = item.title
+        columns["in_stock"][row] = item.availability != "out_of_stock"
+        columns["group"][row] = fields.group.put(item.item_group_id)
+        columns["category"][row] = fields.category.put(item.category)
+        columns["brand"][row] = fields.brand.put(item.brand)
+        columns["currency"][row] = fields.currency.put(item.currency)
+        columns["availability"][row] = fields.availability.put(item.availability)
+        columns["tags"][row] = fields.tags.put(tuple(item.tags))
+        columns["price"][row] = np.nan if item.price is None else item.price
+        columns["created_at"][row] = np.nan if item.created_at is None else item.created_at
+        fields.attributes.put(row, item.attributes)
+        fields.words.put(row, before, self._called(row))
+
+    def _called(self, row: int) -> str:
+        """What the item in this row is called; "" for a new one."""
+        if not self._titles[row]:
+            return ""
+        columns, fields = self._columns, self._fields
+        category = fields.category[int(columns["category"][row])]
+        brand = fields.brand[int(columns["brand"][row])]
+        tags = " ".join(fields.tags[int(columns["tags"][row])])
+        return f"{self._titles[row]} {category} {brand} {tags}"
 
     def _put_vectors(self, rows: IntArray, entries: Sequence[Entry]) -> None:
         width = self._tower.basis.shape[0]
@@ -195,6 +259,9 @@ class Catalogue:
             if row == len(self._columns["shown"]):
                 self._grow()
             self._columns["shown"][row] = False
+            for name in ("category", "brand", "tags"):
+                self._columns[name][row] = NOTHING
+            self._columns["mark"][row] = crc32(item_id.encode("utf-8", "replace"))
             self._columns["model_row"][row] = self._model_rows.get(item_id, NOT_IN_MODEL)
             self._columns["recent_log2"][row] = NEVER
             self._columns["first_event"][row] = np.inf
@@ -208,8 +275,3 @@ class Catalogue:
             more = max(_FIRST_ROWS, len(column))
             room = np.zeros((more, *column.shape[1:]), column.dtype)
             self._columns[name] = np.concatenate([column, room])
-
-
-def _number(numbers: dict[str, int], name: str) -> int:
-    """A number for a name, the same each time; NO_GROUP for the empty one."""
-    return numbers.setdefault(name, len(numbers)) if name else NO_GROUP

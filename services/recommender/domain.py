@@ -33,8 +33,10 @@ POSITIVE: Final[frozenset[EventKind]] = frozenset(
 )
 # That the user had the item before their eyes.
 SHOWN: Final[frozenset[EventKind]] = frozenset({"impression", "view"})
-# A rating below this of five stars is no success and no interest.
-_LIKED_FROM: Final = 3.0
+# Kinds whose value, where there is one, is a number of stars; below this of five it is no success
+# and no interest.
+_WITH_STARS: Final[frozenset[EventKind]] = frozenset({"rating", "comment"})
+LIKED_FROM: Final = 3.0
 
 # Half-life of "popular of late". Fixed, since the counters in the database are kept in it.
 RECENT_HALF_LIFE: Final = 14 * DAY
@@ -49,16 +51,17 @@ MAX_TEXT_CHARS: Final = 4_000
 
 
 def strength(kind: EventKind, value: float | None) -> float:
-    """How much an event says of interest, in clicks; negative where it takes something back."""
-    if kind == "rating" and value is not None:
+    """How much an event says of interest, in clicks; negative where it takes something back. The
+    value of a rating is its stars, and that of a comment too, where it came with any."""
+    if kind in _WITH_STARS and value is not None:
         # 3 stars say a little, 5 as much as a cart; below is dislike.
-        return value - 2.0 if value >= _LIKED_FROM else -2.0
+        return value - 2.0 if value >= LIKED_FROM else -2.0
     return STRENGTH[kind]
 
 
 def is_positive(kind: EventKind, value: float | None) -> bool:
     """Whether the event is a success: a click or stronger; a rating of 3 stars or more."""
-    if kind == "rating" and value is not None and value < _LIKED_FROM:
+    if kind in _WITH_STARS and value is not None and value < LIKED_FROM:
         return False
     return kind in POSITIVE
 

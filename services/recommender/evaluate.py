@@ -206,7 +206,7 @@ def _frozen_embeddings(folder: Path, shop: Shop, threads: int) -> FloatArray | N
     """The base model's own, for the baseline `frozen_text`. They are the shop's unless the encoder
     was tuned; None where the base model cannot be had any more."""
     manifest = read_manifest(folder)
-    if manifest.settings.get("learnt", {}).get("rung") != "encoder":
+    if manifest.settings.get("learnt", {}).get("rung") in (None, "frozen", "adapter"):
         return shop.embeddings
     from core.inference.export import export_base_encoder
 

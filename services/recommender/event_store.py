@@ -1,29 +1,36 @@
 """How are events kept, so that none is lost, none counts twice, and each is seen at once?
 
 Events are numbered by `seq` in the order of their commits (see tables.py). `event_id` is unique:
-a repeat is acknowledged and left out. `fold` sums events up to a number into `item_counters`, so
+a repeat is acknowledged and left out. An event of a session or user that was merged into another
+user (users.py) is stored as theirs. `fold` sums events up to a number into `item_counters`, so
 that a server that starts need not read them all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
-from sqlalchemy import Select, delete, func, insert, select
+from sqlalchemy import Column, Select, delete, func, insert, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.data.records import EventKind
-from services.recommender.domain import HISTORY_EVENTS
+from services.recommender import comments
+from services.recommender.domain import HISTORY_EVENTS, text_digest
+from services.recommender.event_rows import counted_kind, insert_events, known, owners
 from services.recommender.interests import Interaction
 from services.recommender.popularity import Popularity, Seen, count
 from services.recommender.store import CHUNK, advance, locked
-from services.recommender.tables import events, item_counters, items, sequences
+from services.recommender.tables import events, item_counters, sequences
 
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event as it comes in; at least one of user and session. `occurred_at` in Unix seconds."""
+    """An event as it comes in; at least one of user and session. `occurred_at` in Unix seconds.
+
+    `value` is the stars of a rating or comment, else the money of the whole line, in `currency`.
+    `recommendation_id` names the answer that the event came from, `position` the item's place in
+    it, from 1; `text` is what a comment says."""
 
     event_id: str
     user_id: str | None
@@ -32,6 +39,13 @@ class NewEvent:
     kind: EventKind
     value: float | None
     occurred_at: float
+    recommendation_id: str | None = None
+    position: int | None = None
+    scenario: str | None = None
+    text: str | None = None
+    quantity: float | None = None
+    currency: str | None = None
+    order_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,10 @@ class Added:
     accepted: int
     repeated: int
     unknown_items: tuple[str, ...]
+
+
+_FIELDS = tuple(field.name for field in fields(NewEvent))
+_AS_SENT = tuple(events.c[name] for name in _FIELDS)
 
 
 class EventStore:
@@ -55,36 +73,52 @@ class EventStore:
         with self._sessions.begin() as session:
             # From here on nobody else writes events, so what is not there now is new.
             seq = locked(session, "events")
-            there = _known_ids(session, [event.event_id for event in batch])
+            there = known(
+                session,
+                (event.event_id for event in batch),
+                (event.item_id for event in batch),
+                (event.session_id for event in batch if event.session_id and not event.user_id),
+                (event.user_id for event in batch if event.user_id),
+            )
             rows: list[dict[str, object]] = []
             for event in batch:
-                if event.event_id not in there:
-                    there.add(event.event_id)
-                    rows.append(_values(event, seq + len(rows) + 1, now))
+                if event.event_id not in there.events:
+                    there.events.add(event.event_id)
+                    rows.append(_values(event, there.owners, seq + len(rows) + 1, now))
             if rows:
-                session.execute(insert(events), rows)
-                advance(session, "events", seq + len(rows))
-            unknown = _unknown_items(session, {event.item_id for event in batch})
-        return Added(len(rows), len(batch) - len(rows), unknown)
+                insert_events(session, rows, seq + len(rows))
+        unknown = {event.item_id for event in batch} - there.items
+        return Added(len(rows), len(batch) - len(rows), tuple(sorted(unknown)))
 
-    def history(self, user_id: str | None, session_id: str | None) -> list[Interaction]:
-        """The newest events of the user and of the session, in order of time."""
+    def history(
+        self, user_id: str | None, session_id: str | None, encoder_id: str = ""
+    ) -> list[Interaction]:
+        """The newest events of the user and of the session, in order of time; with what their
+        newest comments say, and the vectors that `encoder_id` has of them."""
         found: dict[int, Interaction] = {}
+        said: dict[int, str] = {}
         with self._readers() as session:
+            user_id = _owner(session, user_id, session_id)
             for column, value in ((events.c.user_id, user_id), (events.c.session_id, session_id)):
                 if value is not None:
-                    rows = session.execute(
-                        select(events)
-                        .where(column == value)
-                        .order_by(events.c.occurred_at.desc())
-                        .limit(HISTORY_EVENTS)
-                    )
-                    for row in rows:
+                    for row in session.execute(_newest(column, value)):
                         found[row.seq] = Interaction(
                             row.item_id, row.kind, row.occurred_at, row.value
                         )
-        by_time = sorted(found.items(), key=lambda pair: (pair[1].timestamp, pair[0]))
-        return [interaction for _, interaction in by_time][-HISTORY_EVENTS:]
+                        if row.text_digest is not None:
+                            said[row.seq] = row.text_digest
+            by_time = sorted(found, key=lambda seq: (found[seq].timestamp, seq))[-HISTORY_EVENTS:]
+            if said:
+                texts = comments.said_in(session, encoder_id, [q for q in by_time if q in said])
+                found |= {seq: replace(found[seq], said=said) for seq, said in texts.items()}
+        return [found[seq] for seq in by_time]
+
+    def order(self, order_id: str) -> list[NewEvent]:
+        """What was bought in an order, as it came in."""
+        bought = (events.c.order_id == order_id) & (events.c.kind == "purchase")
+        with self._readers() as session:
+            rows = session.execute(select(*_AS_SENT).where(bought).order_by(events.c.seq)).all()
+        return [NewEvent(**row._mapping) for row in rows]
 
     def count(self) -> int:
         """Events kept."""
@@ -139,48 +173,53 @@ def popularity(session: Session, item_ids: Collection[str] | None) -> dict[str, 
     return found
 
 
+def _newest(column: Column[str], value: str) -> Select[tuple[int, str, str, float, float, str]]:
+    return (
+        select(
+            events.c.seq,
+            events.c.item_id,
+            events.c.kind,
+            events.c.occurred_at,
+            events.c.value,
+            events.c.text_digest,
+        )
+        .where(column == value)
+        .order_by(events.c.occurred_at.desc())
+        .limit(HISTORY_EVENTS)
+    )
+
+
+def _owner(session: Session, user_id: str | None, session_id: str | None) -> str | None:
+    """Whose history is meant: the user who is named, else the one that the session belongs to, as
+    they were merged."""
+    named = [] if user_id is None else [user_id]
+    found = owners(session, [session_id] if session_id and not named else [], named)
+    return next(iter(found.values()), user_id)
+
+
 def _seen_query() -> Select[tuple[int, str, str, float | None, float, float]]:
     return select(
         events.c.seq,
         events.c.item_id,
-        events.c.kind,
+        counted_kind(),
         events.c.value,
         events.c.occurred_at,
         events.c.received_at,
     )
 
 
-def _values(event: NewEvent, seq: int, now: float) -> dict[str, object]:
-    return {
+def _values(
+    event: NewEvent, owners: Mapping[tuple[str, str], str], seq: int, now: float
+) -> dict[str, object]:
+    said = comments.text_of(event.kind, event.text)
+    whose = ("user", event.user_id) if event.user_id else ("session", event.session_id or "")
+    return {name: getattr(event, name) for name in _FIELDS} | {
         "seq": seq,
-        "event_id": event.event_id,
-        "user_id": event.user_id,
-        "session_id": event.session_id,
-        "item_id": event.item_id,
-        "kind": event.kind,
-        "value": event.value,
-        "occurred_at": event.occurred_at,
+        "user_id": owners.get(whose, event.user_id),
         "received_at": now,
+        "text": said,
+        "text_digest": None if said is None else text_digest(said),
     }
-
-
-def _known_ids(session: Session, event_ids: Sequence[str]) -> set[str]:
-    found: set[str] = set()
-    for start in range(0, len(event_ids), CHUNK):
-        part = event_ids[start : start + CHUNK]
-        query = select(events.c.event_id).where(events.c.event_id.in_(part))
-        found.update(session.execute(query).scalars())
-    return found
-
-
-def _unknown_items(session: Session, item_ids: set[str]) -> tuple[str, ...]:
-    wanted = sorted(item_ids)
-    known: set[str] = set()
-    for start in range(0, len(wanted), CHUNK):
-        part = wanted[start : start + CHUNK]
-        query = select(items.c.item_id).where(items.c.item_id.in_(part), items.c.deleted.is_(False))
-        known.update(session.execute(query).scalars())
-    return tuple(item_id for item_id in wanted if item_id not in known)
 
 
 def _counters(

@@ -2,12 +2,14 @@
 
 The numbers are the parts that the score is the sum of. The words name the largest of them; where
 that is the text or the behaviour, also the item of the user's history that made up most of it.
+What the shop or the request added to the score is a part too (`boost`), and an item that does not
+stand there for its score alone says so: pinned, to be learnt about, for variety.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -30,6 +32,10 @@ _SOURCE: Final = {
     "popularity": "popular",
     "recency": "popular",
     "freshness": "new",
+    "price": "text",
+    "category": "text",
+    "brand": "text",
+    "seen": "popular",
 }
 _DID: Final[dict[EventKind, str]] = {
     "view": "viewed",
@@ -45,6 +51,10 @@ _OF_THE_SHOP: Final = {
     "popularity": "popular with other shoppers",
     "recency": "popular these days",
     "freshness": "new in the shop",
+    "price": "near the prices of what you look at",
+    "category": "of a category that you look at",
+    "brand": "of a brand that you look at",
+    "seen": "you may have seen it before",
 }
 _MOST_REASONS = 3
 # A part below this, in units of the score, is not worth a word.
@@ -53,8 +63,10 @@ _SMALLEST = 0.05
 
 @dataclass(frozen=True)
 class Reason:
-    """`contribution`: what the part adds to the score. Where an item of the history stands behind
-    it, `share` is that item's part of the match, 0 to 1, and `event` the strongest event on it."""
+    """`contribution`: what the part adds to the score, 0 for what changes the place alone. Where
+    an item of the history stands behind it, `share` is that item's part of the match, 0 to 1, and
+    `event` the strongest event on it; for variety, the item named is the one it stands there for.
+    """
 
     part: str
     contribution: float
@@ -67,7 +79,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Explanation:
-    """`signals`: part → what it adds to the score, all of PARTS."""
+    """`signals`: part → what it adds to the score: all of PARTS, and `boost` where there is one."""
 
     source: str
     signals: Mapping[str, float]
@@ -107,16 +119,59 @@ def explain(
     return explanations
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What beside the signals put an item where it stands. `boost` in units of the score;
+    `instead_of` is the row that would stand there without variety."""
+
+    boost: float = 0.0
+    pinned: bool = False
+    explored: bool = False
+    instead_of: int | None = None
+
+
+def told(explanation: Explanation, standing: Standing, shelf: Shelf) -> Explanation:
+    """The explanation with what else put the item there."""
+    signals, reasons = dict(explanation.signals), list(explanation.reasons)
+    source = explanation.source
+    if standing.boost:
+        signals["boost"] = standing.boost
+    if standing.boost >= _SMALLEST:
+        reasons.append(Reason("boost", standing.boost, "preferred by the shop"))
+        reasons.sort(key=lambda reason: -reason.contribution)
+    if standing.pinned:
+        source = "pinned"
+        reasons.insert(0, Reason("pin", 0.0, "put here by the shop"))
+    if standing.explored:
+        source = "exploration"
+        reasons.insert(0, Reason("exploration", 0.0, "little is known of it yet"))
+    if standing.instead_of is not None:
+        row = standing.instead_of
+        reasons.append(Reason("variety", 0.0, "for variety", shelf.ids[row], shelf.titles[row]))
+    return replace(explanation, source=source, signals=signals, reasons=reasons)
+
+
 def behaviour_shares(
     model: Model, shelf: Shelf, rows: IntArray, interests: Interests
 ) -> FloatArray:
-    """(rows, interests): the part of what speaks for each row that each interest brings."""
+    """(rows, interests): the part of what speaks for each row that each interest brings, as taken
+    together with it, as taken after it, and by factors; each counts as its weight in the score."""
     result = np.zeros((len(rows), len(interests)), dtype=np.float32)
     known, model_rows = behaviour_interests(shelf, interests)
-    added = model.neighbours.parts(model_rows, interests.weights[known], shelf.model_row[rows])
-    for_it = np.maximum(added, 0.0)
-    result[:, known] = for_it / np.maximum(for_it.sum(axis=1, keepdims=True), 1e-9)
-    return result
+    weights, targets = interests.weights[known], shelf.model_row[rows]
+    tables = [("behaviour", model.neighbours, weights)]
+    if model.neighbours.sequel is not None:
+        steps = None if interests.steps is None else interests.steps[known]
+        faded = model.neighbours.sequel.faded(weights, steps)
+        tables.append(("sequence", model.neighbours.following, faded))
+    spoken = [(name, table.parts(model_rows, counted, targets)) for name, table, counted in tables]
+    if model.neighbours.factors is not None:
+        spoken.append(("ials", model.neighbours.factors.parts(model_rows, targets)))
+    for name, parts in spoken:
+        for_it = np.maximum(parts, 0.0)
+        shares = for_it / np.maximum(for_it.sum(axis=1, keepdims=True), 1e-9)
+        result[:, known] += max(model.ranker.weight(name), 0.0) * shares
+    return np.asarray(result / np.maximum(result.sum(axis=1, keepdims=True), 1e-9))
 
 
 def _reason(

@@ -1,15 +1,16 @@
 """How do files get into the database: whole, once, and with an account of every row?
 
 A file is checked from end to end before the first row is stored, so a bad row stops the command
-with its line and nothing of that file is taken. Running it again changes nothing: an item that
-says nothing new stays as it is, and an event has an id of its own or one made of what it says.
+with its line and nothing of that file is taken, unless bad rows are to be left out. Running it
+again changes nothing: an item that says nothing new stays as it is, and an event has an id of its
+own or one made of what it says.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,14 +18,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from core.artifacts import Registry
-from core.data.readers import read_events, read_items
+from core.data.readers import read_events
 from core.data.records import Event, Item
+from core.data.tables import Skip, unless_skipped
 from core.db.engine import session_factory
 from core.db.migrations import migrated_engine
 from core.errors import DataError
 from core.progress import SILENT, Progress
 from services.recommender.domain import item_text, text_digest
 from services.recommender.event_store import Added, EventStore, NewEvent
+from services.recommender.importers.catalogue import read_catalogue
 from services.recommender.live import encode_missing
 from services.recommender.model import KIND, load_encoder, load_model
 from services.recommender.settings import Settings
@@ -32,23 +35,33 @@ from services.recommender.store import ItemStore, Upserted
 from services.recommender.tables import ID_CHARS, MIGRATIONS
 
 Row = TypeVar("Row")
+Record = TypeVar("Record", Item, Event)
 
 _EVENT_BATCH = 5_000
 _ITEM_BATCH = 2_000
 _TEXT_BATCH = 256
 # Longest texts that the columns hold; see tables.py.
-_LENGTHS = {"item_id": ID_CHARS, "item_group_id": ID_CHARS, "category": 500, "brand": 500}
+_LENGTHS = {
+    "item_id": ID_CHARS,
+    "item_group_id": ID_CHARS,
+    "category": 500,
+    "brand": 500,
+    "currency": 10,
+}
+# Bad rows that are told one by one.
+_TOLD = 20
 
 
 @dataclass(frozen=True)
 class Imported:
     """What was taken. None for a file that was not given; `encoded` texts got their vectors,
-    `waiting` wait for a model or for the worker."""
+    `waiting` wait for a model or for the worker. `left_out` says why of each row that was bad."""
 
     items: Upserted | None
     events: Added | None
     encoded: int
     waiting: int
+    left_out: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The account, for a terminal."""
@@ -69,6 +82,11 @@ class Imported:
             told.append(f"texts encoded: {self.encoded}")
         if self.waiting:
             told.append(f"texts without a vector: {self.waiting}, until a model is live")
+        if self.left_out:
+            told.append(f"bad rows left out: {len(self.left_out)}")
+            told += [f"  {reason}" for reason in self.left_out[:_TOLD]]
+            more = len(self.left_out) - _TOLD
+            told += [f"  and {more} more"] if more > 0 else []
         return told
 
 
@@ -77,12 +95,18 @@ def run_import(
     *,
     items: Path | None,
     events: Path | None,
+    items_format: str | None = None,
+    skip_bad_rows: bool = False,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     progress: Progress = SILENT,
 ) -> Imported:
-    """Take in either file or both. DataError names the first bad row of a file."""
-    catalogue = None if items is None else checked_items(items)
-    log = None if events is None else checked_events(events)
+    """Take in either file or both. DataError names the first bad row of a file; with
+    `skip_bad_rows` the others are taken. Without an `items_format` the file tells it."""
+    bad: list[str] = []
+    skip: Skip | None = (lambda error: bad.append(str(error))) if skip_bad_rows else None
+    moment = now().timestamp()
+    catalogue = None if items is None else checked_items(items, items_format, moment, skip)
+    log = None if events is None else checked_events(events, skip)
     with _stores(settings) as (item_store, event_store):
         upserted = None if catalogue is None else _store_items(item_store, catalogue, now, progress)
         encoded = 0 if catalogue is None else _encode(settings, item_store, progress)
@@ -92,27 +116,42 @@ def run_import(
         waiting = 0
         if catalogue is not None and not encoded:
             waiting = _waiting(settings, item_store, catalogue)
-    return Imported(upserted, added, encoded, waiting)
+    return Imported(upserted, added, encoded, waiting, tuple(bad))
 
 
-def checked_items(path: Path) -> list[Item]:
-    """The items of a file, every one of which can be stored."""
-    found = read_items(path)
-    for item in found:
-        for column, longest in _LENGTHS.items():
-            _check_length(path, item.line, column, str(getattr(item, column)), longest)
-    return found
+def checked_items(
+    path: Path, chosen: str | None, now: float, skip: Skip | None = None
+) -> list[Item]:
+    """The items of a file, every one of which can be stored. `now` in Unix seconds."""
+    found = read_catalogue(path, chosen=chosen, now=now, skip=skip)
+    return list(_storable(path, found, _LENGTHS, skip))
 
 
-def checked_events(path: Path) -> list[NewEvent]:
+def checked_events(path: Path, skip: Skip | None = None) -> list[NewEvent]:
     """The events of a file, each with an id."""
     seen: Counter[str] = Counter()
-    found = []
-    for event in read_events(path, allow_empty=True):
-        for column in ("user_id", "item_id", "event_id"):
-            _check_length(path, event.line, column, getattr(event, column) or "", ID_CHARS)
-        found.append(_new_event(event, seen))
-    return found
+    lengths = dict.fromkeys(("user_id", "item_id", "event_id"), ID_CHARS)
+    found = read_events(path, allow_empty=True, skip=skip)
+    return [_new_event(event, seen) for event in _storable(path, found, lengths, skip)]
+
+
+def _storable(
+    path: Path, rows: Iterable[Record], lengths: Mapping[str, int], skip: Skip | None
+) -> Iterator[Record]:
+    """The rows whose texts the columns hold. DataError for another, or `skip` is told."""
+    for row in rows:
+        long = next((c for c, most in lengths.items() if len(getattr(row, c) or "") > most), None)
+        if long is None:
+            yield row
+            continue
+        characters = len(getattr(row, long))
+        wrong = DataError(
+            f"`{long}`: at most {lengths[long]} characters are kept, found {characters}",
+            path,
+            row.line,
+            mend="Shorten it.",
+        )
+        unless_skipped(wrong, skip)
 
 
 def _new_event(event: Event, seen: Counter[str]) -> NewEvent:
@@ -133,16 +172,6 @@ def _new_event(event: Event, seen: Counter[str]) -> NewEvent:
         value=event.value,
         occurred_at=event.timestamp,
     )
-
-
-def _check_length(path: Path, line: int, column: str, text: str, longest: int) -> None:
-    if len(text) > longest:
-        raise DataError(
-            f"`{column}`: at most {longest} characters are kept, found {len(text)}",
-            path,
-            line,
-            mend="Shorten it.",
-        )
 
 
 def _store_items(

@@ -26,7 +26,11 @@ from services.recommender.model import (
     load_encoder,
     load_model,
 )
+from services.recommender.retrieval import Retriever
 from services.recommender.store import ItemStore
+
+# Texts encoded between two looks at the database.
+_PORTION = 256
 
 
 class Live:
@@ -36,6 +40,7 @@ class Live:
         self, model: Model, encoder: TextEncoder, readers: sessionmaker[Session], max_queue: int
     ) -> None:
         self.model = model
+        self.retriever = Retriever(model, threads=1)
         self._encoder = encoder
         self._follower = Follower(
             readers,
@@ -56,15 +61,21 @@ class Live:
         *,
         threads: int,
         max_queue: int,
-        encode_at_most: int,
+        encode_at_most: int | None,
+        now: float,
     ) -> Live:
         """The version in `folder`, ready to answer: the shelf is filled, and of the items without
-        a vector the newest `encode_at_most` have been encoded."""
+        a vector the newest `encode_at_most` have been encoded (None: all of them). `now` in Unix
+        seconds."""
         model = load_model(folder)
         encoder = load_encoder(folder, threads)
-        encode_missing(items, encoder, model.prepared, encode_at_most)
+        if encode_at_most is None:
+            while encode_missing(items, encoder, model.prepared, _PORTION):
+                pass
+        else:
+            encode_missing(items, encoder, model.prepared, encode_at_most)
         live = cls(model, encoder, readers, max_queue)
-        live.shelf()
+        live.retriever.prepare(live.shelf(), now)
         return live
 
     @property
@@ -98,11 +109,27 @@ def encode_missing(
     items: ItemStore, encoder: TextEncoder, prepared: Mapping[str, Embedding], at_most: int
 ) -> int:
     """Give at most `at_most` texts without a vector of this encoder theirs; how many there were.
-    Those that the model brought along need no run of the encoder."""
-    missing = items.without_vector(encoder.encoder_id, at_most) if at_most else {}
-    found = {digest: prepared[digest] for digest in missing if digest in prepared}
-    new = [digest for digest in missing if digest not in found]
-    found |= zip(new, embed(encoder, [missing[digest] for digest in new]), strict=True)
+    Those that the model brought along need no run of the encoder. Every server takes them in."""
+    found = _missing(items, encoder, prepared, at_most)
     if found:
         items.put_vectors(encoder.encoder_id, found)
     return len(found)
+
+
+def encode_beforehand(
+    items: ItemStore, encoder: TextEncoder, prepared: Mapping[str, Embedding], at_most: int
+) -> int:
+    """The same for an encoder that no server ranks by yet: none of them needs to look again."""
+    found = _missing(items, encoder, prepared, at_most)
+    if found:
+        items.upsert((), 0.0, encoder.encoder_id, found)
+    return len(found)
+
+
+def _missing(
+    items: ItemStore, encoder: TextEncoder, prepared: Mapping[str, Embedding], at_most: int
+) -> dict[str, Embedding]:
+    missing = items.without_vector(encoder.encoder_id, at_most) if at_most else {}
+    found = {digest: prepared[digest] for digest in missing if digest in prepared}
+    new = [digest for digest in missing if digest not in found]
+    return found | dict(zip(new, embed(encoder, [missing[d] for d in new]), strict=True))

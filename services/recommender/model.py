@@ -3,6 +3,8 @@
 encoder/                  the exported encoder (core/inference)
 text.safetensors          the two adapters (vectors.py)
 behaviour.safetensors     neighbours by behaviour (collaborative.py)
+factors.safetensors       factors of the same items, where there are any (factors.py)
+trees.safetensors         what mends the ranker's sum, where that ranked better (trees.py)
 embeddings.safetensors    embeddings of the texts it was trained with, so that a server needs
                           no encoder run for items it has seen
 items.json                ids in the order of the neighbours, ids of all items with an event
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +28,9 @@ from core.errors import ArtifactError, ModelCorrupt
 from core.inference.encoder import UNKNOWN_LIMIT, TextEncoder
 from core.inference.tokenizer import Tokens
 from services.recommender.collaborative import Neighbours
-from services.recommender.rankers import Ranker
+from services.recommender.factors import Factors
+from services.recommender.rankers import SIGNALS, Ranker
+from services.recommender.trees import Trees
 from services.recommender.vectors import TextTower
 
 KIND: Final = "recommender"
@@ -107,6 +111,10 @@ def save_model(folder: Path, model: Model) -> dict[str, Any]:
 
     model.tower.save(folder / "text.safetensors")
     model.neighbours.save(folder / "behaviour.safetensors")
+    if model.neighbours.factors is not None:
+        model.neighbours.factors.save(folder / "factors.safetensors")
+    if model.ranker.trees is not None:
+        model.ranker.trees.save(folder / "trees.safetensors")
     digests = list(model.prepared)
     embeddings = [model.prepared[digest] for digest in digests]
     save_file(
@@ -134,9 +142,9 @@ def load_model(folder: Path) -> Model:
         return Model(
             version=manifest.identity,
             tower=TextTower.load(folder / "text.safetensors"),
-            neighbours=Neighbours.load(folder / "behaviour.safetensors", items["item_ids"]),
+            neighbours=_read_neighbours(folder, items["item_ids"]),
             seen=items["seen"],
-            ranker=Ranker.from_settings(manifest.settings["ranker"]),
+            ranker=_read_ranker(folder, manifest.settings["ranker"]),
             half_life_days=manifest.settings["half_life_days"],
             prepared=_read_prepared(folder / "embeddings.safetensors", items["digests"]),
         )
@@ -167,6 +175,23 @@ def _read_items(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, TypeError) as error:
         raise ModelCorrupt(f"{path} cannot be read: {error}", mend=_AGAIN) from error
     return dict(content)
+
+
+def _read_neighbours(folder: Path, item_ids: Sequence[str]) -> Neighbours:
+    neighbours = Neighbours.load(folder / "behaviour.safetensors", item_ids)
+    path = folder / "factors.safetensors"
+    if not path.exists():
+        return neighbours
+    return replace(neighbours, factors=Factors.load(path, len(item_ids)))
+
+
+def _read_ranker(folder: Path, settings: Mapping[str, Any]) -> Ranker:
+    ranker, path = Ranker.from_settings(settings), folder / "trees.safetensors"
+    if not path.exists():
+        return ranker
+    if list(settings["signals"]) != list(SIGNALS):
+        raise ModelCorrupt(f"{path} is of other signals than this version has", mend=_AGAIN)
+    return replace(ranker, trees=Trees.load(path, len(SIGNALS)))
 
 
 def _read_prepared(path: Path, digests: Sequence[str]) -> Prepared:

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
-from uuid import uuid4
+from typing import Annotated, Any, Protocol, TypeVar
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    Discriminator,
     Field,
     FiniteFloat,
     StringConstraints,
-    Tag,
     model_validator,
 )
 
-from core.data.records import Availability, EventKind, Item
-from services.recommender.event_store import NewEvent
+from services.recommender import filters, scroll
 from services.recommender.recommend import Recommendation, Request
-from services.recommender.store import StoredItem
+from services.recommender.rules import parse_boost
 from services.recommender.tables import ID_CHARS
 
 # The moments that a calendar of four-digit years can name, in Unix seconds.
-_EARLIEST, _LATEST = -62_135_596_800.0, 253_402_300_799.0
-_MOST_TAGS = 100
+EARLIEST, LATEST = -62_135_596_800.0, 253_402_300_799.0
 _MOST_NAMED = 1_000
 
 
@@ -45,7 +42,7 @@ def _moment(value: Any) -> float:
             raise ValueError("the time is out of range") from None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("expected a time in ISO 8601 or Unix seconds")
-    if not math.isfinite(value) or not _EARLIEST <= value <= _LATEST:
+    if not math.isfinite(value) or not EARLIEST <= value <= LATEST:
         raise ValueError("expected Unix seconds of the years 1 to 9999; not milliseconds")
     return float(value)
 
@@ -59,88 +56,62 @@ Amount = Annotated[FiniteFloat, Field(ge=0)]
 Identifiers = Annotated[list[Identifier], Field(max_length=_MOST_NAMED)]
 
 
+Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
+
+
+def _nothing(value: object) -> bool:
+    return value is None
+
+
 class _In(BaseModel):
     # What a shop sends beside these is left alone.
     model_config = ConfigDict(extra="ignore")
 
 
-class ItemIn(_In):
-    """A product or an article. What is left out is empty: an upsert replaces the whole item."""
-
-    item_id: Identifier
-    title: Annotated[str, Field(min_length=1, max_length=1_000)]
-    description: Annotated[str, Field(max_length=20_000)] = ""
-    tags: Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=_MOST_TAGS)] = []
-    category: Short = ""
-    brand: Short = ""
-    price: Amount | None = None
-    currency: Annotated[str, Field(max_length=10)] = ""
-    availability: Availability = "in_stock"
-    created_at: Moment | None = None
-    item_group_id: Annotated[str, Field(max_length=ID_CHARS)] = ""
-
-    def item(self) -> Item:
-        """As the service knows it."""
-        return Item(**{**self.model_dump(), "tags": tuple(self.tags)})
-
-
-class EventIn(_In):
-    """What a user or an anonymous session did with an item. Without a `timestamp` it is now."""
-
-    user_id: Identifier | None = None
-    session_id: Identifier | None = None
-    item_id: Identifier
-    event: EventKind
-    timestamp: Moment | None = None
-    value: FiniteFloat | None = None
-    event_id: Identifier | None = None
-
-    @model_validator(mode="after")
-    def _somebody(self) -> EventIn:
-        if self.user_id is None and self.session_id is None:
-            raise ValueError("expected user_id or session_id")
-        return self
-
-    def event_at(self, now: float) -> NewEvent:
-        """As the service knows it; one without an id gets one of its own."""
-        return NewEvent(
-            event_id=self.event_id or f"auto-{uuid4().hex}",
-            user_id=self.user_id,
-            session_id=self.session_id,
-            item_id=self.item_id,
-            kind=self.event,
-            value=self.value,
-            occurred_at=now if self.timestamp is None else self.timestamp,
-        )
-
-
-def _one_or_many(value: Any) -> str:
-    return "many" if isinstance(value, list) else "one"
-
-
-OneOrManyItems = Annotated[
-    Annotated[ItemIn, Tag("one")] | Annotated[list[ItemIn], Tag("many")],
-    Discriminator(_one_or_many),
-]
-OneOrManyEvents = Annotated[
-    Annotated[EventIn, Tag("one")] | Annotated[list[EventIn], Tag("many")],
-    Discriminator(_one_or_many),
-]
-
-
-class RecommendationsIn(_In):
-    """For whom, and what may stand there. `scenario` names the place on the page ("home", "cart")
-    for your own records; it changes nothing yet."""
+class RankingIn(_In):
+    """For whom, and what may stand there. `scenario` names the place on the page ("home", "cart"):
+    the shop's rules may be for some of them alone."""
 
     user_id: Identifier | None = None
     session_id: Identifier | None = None
     scenario: Annotated[str, Field(max_length=100)] | None = None
     n: Annotated[int, Field(ge=1, le=1_000)] = 10
-    item_ids: Identifiers | None = None
     exclude: Identifiers = []
-    allow_repeats: bool = False
     include_out_of_stock: bool = False
     explain: bool = True
+    # What these two mean is said by filters.py and rules.py, with the path of what is wrong.
+    filter: dict[str, Any] | None = None
+    boost: Annotated[list[dict[str, Any]], Field(max_length=20)] = []
+    diversity: Share | None = None
+    freshness: Share = 0.0
+    exploration: Share = 0.0
+    # "" begins a list that goes on, and each answer has the cursor for the next page.
+    cursor: str | None = None
+
+    def request(self) -> Request:
+        """As the service knows it. InvalidInput where filter, boost or cursor is wrong."""
+        passed = None if self.cursor is None else scroll.decode(self.cursor)
+        boosts = [parse_boost(raw, f"boost[{n}]") for n, raw in enumerate(self.boost)]
+        return Request(
+            n=self.n,
+            exclude=frozenset(self.exclude),
+            include_out_of_stock=self.include_out_of_stock,
+            explain=self.explain,
+            filter=None if self.filter is None else filters.parse(self.filter),
+            boosts=boosts,
+            diversity=self.diversity,
+            freshness=self.freshness,
+            exploration=self.exploration,
+            passed=passed,
+            first_place=0 if passed is None else len(passed),
+        )
+
+
+class RecommendationsIn(RankingIn):
+    """`item_ids`: rank only these; `allow_repeats`: what the user clicked on may come again."""
+
+    item_ids: Identifiers | None = None
+    allow_repeats: bool = False
 
     @model_validator(mode="after")
     def _somebody(self) -> RecommendationsIn:
@@ -150,32 +121,11 @@ class RecommendationsIn(_In):
 
     def request(self) -> Request:
         """As the service knows it."""
-        return Request(
-            n=self.n,
+        return replace(
+            super().request(),
             item_ids=None if self.item_ids is None else frozenset(self.item_ids),
-            exclude=frozenset(self.exclude),
             allow_repeats=self.allow_repeats,
-            include_out_of_stock=self.include_out_of_stock,
-            explain=self.explain,
         )
-
-
-class UpsertedOut(BaseModel):
-    accepted: int
-    created: int
-    updated: int
-    unchanged: int
-
-
-class DeletedOut(BaseModel):
-    item_id: str
-    deleted: Literal[True]
-
-
-class EventsOut(BaseModel):
-    accepted: int
-    repeated: int
-    warnings: list[str]
 
 
 class ReasonOut(BaseModel):
@@ -196,12 +146,16 @@ class RecommendationOut(BaseModel):
     source: str
     reasons: list[ReasonOut]
     signals: dict[str, float]
+    # Of an item that stands there to be learnt about: the chance with which it was drawn.
+    propensity: float | None = Field(default=None, exclude_if=_nothing)
 
 
 class RecommendationsOut(BaseModel):
     recommendation_id: str
     model_version: str
     items: list[RecommendationOut]
+    # Where one was asked for and the list goes on.
+    cursor: str | None = Field(default=None, exclude_if=_nothing)
 
 
 class SimilarItemOut(BaseModel):
@@ -211,24 +165,26 @@ class SimilarItemOut(BaseModel):
 
 
 class SimilarOut(BaseModel):
+    recommendation_id: str
     item_id: str
     model_version: str
     items: list[SimilarItemOut]
 
 
-class ItemOut(BaseModel):
+class _Placed(Protocol):
     item_id: str
-    title: str
-    description: str
-    tags: list[str]
-    category: str
-    brand: str
-    price: float | None
-    currency: str
-    availability: Availability
-    created_at: datetime | None
-    item_group_id: str
-    first_seen_at: datetime
+
+
+class _Answer(Protocol):
+    recommendation_id: str
+    model_version: str
+
+    @property
+    def items(self) -> Sequence[_Placed]: ...
+
+
+# An answer whose items events may name.
+AnyAnswer = TypeVar("AnyAnswer", bound=_Answer)
 
 
 def recommendation_out(found: Recommendation) -> RecommendationOut:
@@ -242,28 +198,5 @@ def recommendation_out(found: Recommendation) -> RecommendationOut:
         source=found.source,
         reasons=[] if why is None else [ReasonOut(**vars(reason)) for reason in why.reasons],
         signals={} if why is None else dict(why.signals),
+        propensity=found.propensity,
     )
-
-
-def item_out(stored: StoredItem) -> ItemOut:
-    """An item as it is kept."""
-    item = stored.item
-    return ItemOut(
-        item_id=item.item_id,
-        title=item.title,
-        description=item.description,
-        tags=list(item.tags),
-        category=item.category,
-        brand=item.brand,
-        price=item.price,
-        currency=item.currency,
-        availability=item.availability,
-        created_at=None if item.created_at is None else _shown(item.created_at),
-        item_group_id=item.item_group_id,
-        first_seen_at=_shown(stored.arrived_at),
-    )
-
-
-def _shown(seconds: float) -> datetime:
-    # A file may number its rows instead of dating them: what no calendar holds is shown at its end.
-    return datetime.fromtimestamp(min(max(seconds, _EARLIEST), _LATEST), UTC)

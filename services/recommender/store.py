@@ -34,6 +34,7 @@ _CONTENT = (
     "availability",
     "created_at",
     "item_group_id",
+    "image",
 )
 
 
@@ -84,17 +85,28 @@ class ItemStore:
     ) -> Upserted:
         """Store the items and, by digest of the text, what `encoder_id` says of new texts. An item
         that is there already is replaced; one that says nothing new keeps its revision."""
-        done = Upserted()
         with self._sessions.begin() as session:
-            revision = locked(session, "items")
-            for start in range(0, len(batch), CHUNK):
-                chunk = batch[start : start + CHUNK]
-                part, revision = _upsert(session, chunk, revision, now, embeddings or {})
-                done = done.plus(part)
-            advance(session, "items", revision)
-            if encoder_id and embeddings:
-                _put_vectors(session, encoder_id, embeddings)
-        return done
+            return upsert_items(session, batch, now, encoder_id, embeddings or {})
+
+    def replace(
+        self,
+        item: Item,
+        revision: int,
+        now: float,
+        encoder_id: str | None = None,
+        embeddings: Mapping[str, Embedding] | None = None,
+    ) -> bool:
+        """Store the item if what is kept of it still is of this revision; False where it is not,
+        or is gone."""
+        query = select(items.c.revision).where(
+            items.c.item_id == item.item_id, items.c.deleted.is_(False)
+        )
+        with self._sessions.begin() as session:
+            locked(session, "items")
+            if session.execute(query).scalar_one_or_none() != revision:
+                return False
+            upsert_items(session, [item], now, encoder_id, embeddings or {})
+            return True
 
     def delete(self, item_id: str, now: float) -> bool:
         """Take the item out of the shop; False where it is not there. Its events stay."""
@@ -117,8 +129,19 @@ class ItemStore:
             row = session.execute(query).one_or_none()
         return None if row is None else stored_item(row)
 
+    def page(self, limit: int, after: str = "") -> list[StoredItem]:
+        """At most `limit` items of the shop in the order of their ids, those behind `after`."""
+        query = (
+            select(items)
+            .where(items.c.item_id > after, items.c.deleted.is_(False))
+            .order_by(items.c.item_id)
+            .limit(limit)
+        )
+        with self._readers() as session:
+            return [stored_item(row) for row in session.execute(query)]
+
     def count(self) -> int:
-        """Items in the shop."""
+        """Items in the shop, hidden ones too."""
         query = select(func.count()).select_from(items).where(items.c.deleted.is_(False))
         with self._readers() as session:
             return int(session.execute(query).scalar_one())
@@ -209,6 +232,9 @@ def stored_item(row: Row[Any], embedding: Embedding | None = None) -> StoredItem
             availability=row.availability,
             created_at=row.created_at,
             item_group_id=row.item_group_id,
+            image=row.image,
+            attributes=row.attributes,
+            hidden=row.hidden,
         ),
         text=row.text,
         text_digest=row.text_digest,
@@ -225,6 +251,26 @@ def _embedding(row: Row[Any]) -> Embedding | None:
     return Embedding(np.frombuffer(row.embedding, dtype="<f2"), float(row.unknown_share))
 
 
+def upsert_items(
+    session: Session,
+    batch: Sequence[Item],
+    now: float,
+    encoder_id: str | None,
+    embeddings: Mapping[str, Embedding],
+) -> Upserted:
+    """`ItemStore.upsert` within a transaction of the caller's."""
+    done = Upserted()
+    revision = locked(session, "items")
+    for start in range(0, len(batch), CHUNK):
+        chunk = batch[start : start + CHUNK]
+        part, revision = _upsert(session, chunk, revision, now, embeddings)
+        done = done.plus(part)
+    advance(session, "items", revision)
+    if encoder_id and embeddings:
+        _put_vectors(session, encoder_id, embeddings)
+    return done
+
+
 def _upsert(
     session: Session,
     batch: Sequence[Item],
@@ -239,9 +285,9 @@ def _upsert(
     created, updated = [], []
     unchanged = 0
     for item in batch:
-        content, text = _content(item), item_text(item)
-        digest = text_digest(text)
         old = found.get(item.item_id)
+        content, text = _content(item, old), item_text(item)
+        digest = text_digest(text)
         if old is not None and not old.deleted and _same(old, content):
             unchanged += 1
             # A vector that was missing until now is news all the same.
@@ -269,8 +315,15 @@ def _upsert(
     return Upserted(len(created), changed, unchanged), revision
 
 
-def _content(item: Item) -> dict[str, Any]:
-    return {name: getattr(item, name) for name in _CONTENT} | {"tags": list(item.tags)}
+def _content(item: Item, old: Row[Any] | None) -> dict[str, Any]:
+    hidden = item.hidden
+    if hidden is None:
+        hidden = old is not None and not old.deleted and old.hidden
+    return {name: getattr(item, name) for name in _CONTENT} | {
+        "tags": list(item.tags),
+        "attributes": dict(item.attributes),
+        "hidden": hidden,
+    }
 
 
 def _same(row: Row[Any], content: Mapping[str, Any]) -> bool:

@@ -15,25 +15,43 @@ from sqlalchemy import (
     Boolean,
     Column,
     Double,
+    ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     String,
     Table,
     Text,
+    text,
 )
 
 from core.db.tables import api_keys_table, leases_table
+from core.db.types import UtcDateTime
 
 ID_CHARS = 200
+SCENARIO_CHARS = 100
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def _where_set(name: str, column: str) -> Index:
+    """An index over the rows in which the column is set."""
+    return Index(
+        name,
+        column,
+        sqlite_where=text(f"{column} IS NOT NULL"),
+        postgresql_where=text(f"{column} IS NOT NULL"),
+    )
+
 
 metadata = MetaData()
 api_keys = api_keys_table(metadata)
 leases = leases_table(metadata)
 
-# items: the last revision · events: the last seq · folded: the last seq that item_counters hold
+# items: the last revision · events: the last seq · folded: the last seq that item_counters hold ·
+# erased: users forgotten so far · together: the last seq that basket_counts hold · rules: the
+# version of the rules in force
 sequences = Table(
     "sequences",
     metadata,
@@ -56,6 +74,10 @@ items = Table(
     # Times in this schema are Unix seconds, as in core.data.records.
     Column("created_at", Double),
     Column("item_group_id", String(ID_CHARS), nullable=False),
+    Column("image", Text, nullable=False),
+    Column("attributes", JSON, nullable=False),
+    # Kept, and shown to nobody.
+    Column("hidden", Boolean, nullable=False),
     # What the encoder reads, and its digest: the key of its vector.
     Column("text", Text, nullable=False),
     Column("text_digest", String(32), nullable=False),
@@ -91,8 +113,29 @@ events = Table(
     Column("value", Double),
     Column("occurred_at", Double, nullable=False),
     Column("received_at", Double, nullable=False),
+    # The answer that it came from, see `answers`, and where in it the item stood, from 1.
+    Column("recommendation_id", String(ID_CHARS)),
+    Column("position", Integer),
+    Column("scenario", String(SCENARIO_CHARS)),
+    # What a comment says, and the key of its vector.
+    Column("text", Text),
+    Column("text_digest", String(32)),
+    Column("quantity", Double),
+    Column("currency", String(10)),
+    Column("order_id", String(ID_CHARS)),
     Index("ix_events_user_id_occurred_at", "user_id", "occurred_at"),
     Index("ix_events_session_id_occurred_at", "session_id", "occurred_at"),
+    Index("ix_events_occurred_at", "occurred_at"),
+    # Most events have none of these: the indices hold only those that do.
+    _where_set("ix_events_recommendation_id", "recommendation_id"),
+    _where_set("ix_events_text_digest", "text_digest"),
+    _where_set("ix_events_order_id", "order_id"),
+    Index(
+        "ix_events_orders",
+        "occurred_at",
+        sqlite_where=text("kind IN ('purchase', 'refund')"),
+        postgresql_where=text("kind IN ('purchase', 'refund')"),
+    ),
 )
 
 # Popularity of every item that has events, known to the shop or not, up to sequences.folded.
@@ -104,4 +147,134 @@ item_counters = Table(
     # These three: see popularity.py. recent_log2 is -infinity without a positive event.
     Column("recent_log2", Double, nullable=False),
     Column("first_at", Double, nullable=False),
+)
+
+# A large batch of items that was accepted and is worked off by the worker; see uploads.py.
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("upload_id", String(32), primary_key=True),
+    Column("accepted_at", Double, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    # The first failed rows: [{"line": 7, "item_id": "a", "reason": "..."}].
+    Column("errors", JSON, nullable=False),
+    # NULL while there are chunks left.
+    Column("finished_at", Double),
+    Index("ix_uploads_accepted_at", "accepted_at"),
+)
+
+# What is left of an upload: rows as they came, as a JSON list. `first_line` counts from 1.
+upload_chunks = Table(
+    "upload_chunks",
+    metadata,
+    Column("upload_id", ForeignKey("uploads.upload_id"), primary_key=True),
+    Column("first_line", Integer, primary_key=True, autoincrement=False),
+    Column("rows", Text, nullable=False),
+)
+
+# Trainings asked for, under way and done, and live models that nobody here trained ("given"); see
+# training_store.py.
+trainings = Table(
+    "trainings",
+    metadata,
+    Column(
+        "id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True
+    ),
+    # asked, running, promoted, refused, failed or given
+    Column("state", String(10), nullable=False),
+    # first, growth, retry, asked; "" for a given one
+    Column("cause", String(10), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("preset", String(20), nullable=False),
+    # The version that was live, and the one that was made.
+    Column("against", String(40)),
+    Column("version", String(40)),
+    # Positive events of the shop when it began.
+    Column("positives", BigInteger, nullable=False),
+    # Unix seconds of the newest event that `version` was trained on.
+    Column("trained_until", Double),
+    Column("counts", JSON, nullable=False),
+    Column("rung", String(40), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("reasons", JSON, nullable=False),
+    Column("figures", JSON, nullable=False),
+    # Where a refused one lies, beside the registry's versions; "" where there is none.
+    Column("folder", String(200), nullable=False),
+    Index("ix_trainings_version", "version"),
+)
+
+# Who turned out to be whom: an anonymous session ("session") or another id of a user ("user").
+# Events that are here already got the user's id when this was told; later ones get it as they come.
+merges = Table(
+    "merges",
+    metadata,
+    Column("kind", String(10), primary_key=True),
+    Column("from_id", String(ID_CHARS), primary_key=True),
+    Column("user_id", String(ID_CHARS), nullable=False),
+    Column("merged_at", Double, nullable=False),
+    Index("ix_merges_user_id", "user_id"),
+)
+
+# That somebody was forgotten, when, and how many events went; not who.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("erasure_id", String(32), primary_key=True),
+    Column("erased_at", Double, nullable=False),
+    Column("events", Integer, nullable=False),
+)
+
+# What was answered, without whom: `item_ids` in the order they stood in.
+answers = Table(
+    "answers",
+    metadata,
+    Column("recommendation_id", String(32), primary_key=True),
+    Column("model_version", String(200), nullable=False),
+    Column("scenario", String(SCENARIO_CHARS), nullable=False),
+    Column("answered_at", Double, nullable=False),
+    Column("item_ids", JSON, nullable=False),
+    Column("shown", Integer, nullable=False),
+    Index("ix_answers_answered_at", "answered_at"),
+)
+
+# What the server keeps to itself: the key that session tokens are signed with.
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String(50), primary_key=True),
+    Column("value", String(200), nullable=False),
+)
+
+# Business rules, every version of them; in force is the one that sequences.rules names, 0 is none.
+rule_versions = Table(
+    "rule_versions",
+    metadata,
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("rules", JSON, nullable=False),
+    Column("author", String(200), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    # The version that this one is a copy of, where it went back to one.
+    Column("restored", BigInteger),
+)
+
+# In how many baskets each item was, up to sequences.together ("" counts all); see together.py.
+basket_counts = Table(
+    "basket_counts",
+    metadata,
+    Column("item_id", String(ID_CHARS), primary_key=True),
+    Column("baskets", BigInteger, nullable=False),
+)
+
+# In how many baskets two items were together; each pair stands here both ways round.
+bought_together = Table(
+    "bought_together",
+    metadata,
+    Column("item_id", String(ID_CHARS), primary_key=True),
+    Column("other_id", String(ID_CHARS), primary_key=True),
+    Column("baskets", BigInteger, nullable=False),
 )

@@ -3,15 +3,16 @@
     read → encode the item texts → choose, judge, learn it all (learning/stages.py) → one artefact
 
 The ladder it climbs, as far as the log carries it: `frozen` (text as it stands, popularity, weights
-set beforehand), `adapter` (text vectors tuned on behaviour), `encoder` (preset accurate: the
-encoder itself tuned). The manifest says which rung was reached and why.
+set beforehand), `adapter` (text vectors tuned on behaviour), and with the preset accurate
+`top_layers` and `all_layers` (of the encoder, tuned too). The manifest says which rung was reached
+and why.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,20 +26,14 @@ from core.inference.export import export_base_encoder
 from core.models import BUNDLED, resolve_model
 from core.progress import SILENT, Progress
 from services.recommender.domain import item_text, text_digest
-from services.recommender.learning.encoder import tune_encoder
-from services.recommender.learning.judged import held_out
+from services.recommender.learning.asked import ask, fit_ranker, without_each_part
+from services.recommender.learning.encoder import PAIRS_FOR_ALL, RUNGS, tune_encoder
+from services.recommender.learning.judged import MOST_JUDGES, held_out
 from services.recommender.learning.log import EventLog, fingerprint, moment_of_share, read_log
+from services.recommender.learning.mending import choose_trees
+from services.recommender.learning.parts import Choices, Effort, Parts, learn
 from services.recommender.learning.shop import Shop, open_shop
-from services.recommender.learning.stages import (
-    Choices,
-    Effort,
-    Parts,
-    ask,
-    choose,
-    fit_ranker,
-    learn,
-    without_each_part,
-)
+from services.recommender.learning.stages import choose, choose_text
 from services.recommender.learning.window import Window, open_window
 from services.recommender.model import KIND, Embedding, Model, Prepared, embed, save_model
 from services.recommender.rankers import Ranker, prior
@@ -95,6 +90,7 @@ def train(
             "items": len(catalogue),
             "events": len(records),
             "events_of_unknown_items": read.unknown_items,
+            "last_event_at": float(read.log.time[-1]) if len(read.log) else None,
             "users": len(read.log.users),
         }
         draft.manifest = Manifest(
@@ -128,42 +124,61 @@ def _learn(
     choices, parts = choose(shop, windows.choose, effort)
     rung = "adapter" if choices.epochs else "frozen"
     if preset == "accurate":
-        tuned = _try_encoder(shop, windows, choices, folder, base_model, effort)
-        if tuned is not None:
-            shop, choices, parts = tuned
-            rung = "encoder"
+        climbed, shop, choices, parts = _climb(
+            shop, windows, choices, parts, folder, base_model, effort
+        )
+        rung = climbed or rung
+    until = log.before(windows.judge.start)
+    choices = choose_trees(shop, until, windows.choose, parts, choices, effort)
     asked = ask(shop, windows.choose, parts, choices.half_life_days)
-    first, _ = fit_ranker(shop, windows.choose, asked, parts, choices, prior())
-    effort.progress.say(f"judging by {len(windows.judge.takers())} users of the last 10 %")
+    first, _ = fit_ranker(shop, windows.choose, asked, parts, choices, prior(), effort)
+    judges = len(windows.judge.takers(MOST_JUDGES))
+    effort.progress.say(f"judging by {judges} users of the last 10 %")
     parts = learn(shop, windows.judge.before, choices, effort)
     metrics = held_out(shop, frozen, windows.judge, parts, first, choices, effort)
     asked = ask(shop, windows.judge, parts, choices.half_life_days)
     ablation = without_each_part(shop, asked, first)
-    final, by_shown = fit_ranker(shop, windows.judge, asked, parts, choices, first)
+    final, by_shown = fit_ranker(shop, windows.judge, asked, parts, choices, first, effort)
     effort.progress.say("learning from the whole log")
     told = _told(rung, choices, first, ablation, by_shown)
     return Learnt(shop, learn(shop, log, choices, effort), final, choices, metrics, told)
 
 
-def _try_encoder(
-    shop: Shop, windows: Windows, choices: Choices, folder: Path, base_model: str, effort: Effort
-) -> tuple[Shop, Choices, Parts] | None:
-    """Tune the encoder on what came before the choosing window; where its vectors rank that window
-    better than the frozen ones, tune it again on what came before the judging window and keep it
-    in `folder`."""
-    with tempfile.TemporaryDirectory() as scratch:
-        trial = Path(scratch) / "encoder"
-        tune_encoder(shop, windows.choose.before, choices, base_model, trial, effort)
-        tuned = open_shop(shop.items, _embed(shop.items, trial, effort.threads))
-        theirs, _ = choose(tuned, windows.choose, effort)
-    frozen_best = max(choices.evidence["adapter_ndcg@10"])
-    tuned_best = max(theirs.evidence["adapter_ndcg@10"])
-    effort.progress.say(f"text alone: frozen encoder {frozen_best:.4f}, tuned {tuned_best:.4f}")
-    if tuned_best <= frozen_best:
-        return None
-    tune_encoder(shop, windows.judge.before, theirs, base_model, folder, effort)
-    kept = open_shop(shop.items, _embed(shop.items, folder, effort.threads))
-    return kept, theirs, learn(kept, windows.choose.before, theirs, effort)
+def _climb(
+    shop: Shop,
+    windows: Windows,
+    choices: Choices,
+    parts: Parts,
+    folder: Path,
+    base_model: str,
+    effort: Effort,
+) -> tuple[str, Shop, Choices, Parts]:
+    """The rung of the encoder whose vectors rank the choosing window best, "" for the frozen one.
+
+    Each rung is tuned on what came before the choosing window, all layers where there are pairs
+    enough; the best again on what came before the judging window, and kept in `folder`.
+    """
+    scores = {"": max(choices.evidence["adapter_ndcg@10"])}
+    best, found = "", choices
+    for rung in RUNGS:
+        with tempfile.TemporaryDirectory() as scratch:
+            trial, log = Path(scratch) / "encoder", windows.choose.before
+            pairs = tune_encoder(shop, log, choices, rung, base_model, trial, effort)
+            tuned = open_shop(shop.items, _embed(shop.items, trial, effort.threads))
+        theirs, _ = choose_text(tuned, windows.choose, choices, parts.neighbours, effort)
+        scores[rung] = max(theirs.evidence["adapter_ndcg@10"])
+        effort.progress.say(f"text alone: frozen {scores['']:.4f}, {rung} {scores[rung]:.4f}")
+        if scores[rung] > scores[best]:
+            best, found = rung, theirs
+        if pairs < PAIRS_FOR_ALL:
+            break
+    told = {name or "frozen": score for name, score in scores.items()}
+    found = replace(found, evidence={**found.evidence, "encoder_ndcg@10": told})
+    if best:
+        tune_encoder(shop, windows.judge.before, found, best, base_model, folder, effort)
+        shop = open_shop(shop.items, _embed(shop.items, folder, effort.threads))
+        parts = learn(shop, windows.choose.before, found, effort)
+    return best, shop, found, parts
 
 
 def _unjudged(shop: Shop, log: EventLog, effort: Effort) -> Learnt:
@@ -204,7 +219,8 @@ def _told(
     why = {
         "frozen": "the tuned vectors ranked the choosing window no better than the plain ones",
         "adapter": "the tuned vectors ranked the choosing window better than the plain ones",
-        "encoder": "the tuned encoder ranked the choosing window better than the frozen one",
+        "top_layers": "with its top layers tuned the encoder ranked the choosing window best",
+        "all_layers": "with all its layers tuned the encoder ranked the choosing window best",
     }
     meaning = (
         "probability that the user takes (clicks or more) an item they see for the first time"

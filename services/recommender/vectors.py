@@ -12,19 +12,22 @@ The match of an item v with interests h of weights w (summing to 1) is a soft ma
     log( sum over h of  w_h * exp(sharpness * (cos(h, v) - 1)) ),
 
 so that a user with two tastes is understood as two, not as their mean.
+
+What a user wrote about items is interests too, with vectors made as an item's are. It never speaks
+for the item it was written about: nobody knows whether it was praise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from core.errors import ModelCorrupt
-from services.recommender.interests import Interests
+from services.recommender.interests import Comment, Interests, Words
 from services.recommender.words import BagOfWords, bag_of_words
 
 FloatArray = npt.NDArray[np.float32]
@@ -55,24 +58,42 @@ class Adapter:
         words = bag.project(self.table) * np.sqrt(self.share)
         return unit(np.concatenate([dense, words], axis=1))
 
-    def match(self, vectors: FloatArray, interests: Interests) -> FloatArray:
-        """(n,) soft match of every row of `vectors` with the strongest interests: at most 0, all
-        equal where there are none."""
+    def match(
+        self, vectors: FloatArray, interests: Interests, rows: IntArray | None = None
+    ) -> FloatArray:
+        """(n,) soft match of `rows` of `vectors` (None: of all) with the strongest interests: at
+        most 0, all equal where there are none."""
         kept = interests.first(TEXT_INTERESTS)
-        if len(kept) == 0:
-            return np.zeros(len(vectors), dtype=np.float32)
-        closeness = self._closeness(vectors, vectors[kept.rows])
-        weights = (kept.weights / kept.weights.sum()).astype(np.float32)
+        compared = vectors if rows is None else vectors[rows]
+        if len(kept) == 0 and kept.words is None:
+            return np.zeros(len(compared), dtype=np.float32)
+        closeness = self._closeness(compared, vectors[kept.rows])
+        weights = kept.weights
+        if kept.words is not None:
+            written = self._closeness(compared, self.combine(kept.words.embedded, kept.words.bag))
+            number = np.arange(len(vectors)) if rows is None else rows
+            written[number[:, None] == kept.words.rows[None, :]] = 0.0
+            closeness = np.concatenate([closeness, written], axis=1)
+            weights = np.concatenate([weights, kept.words.weights])
+        weights = (weights / weights.sum()).astype(np.float32)
         return np.asarray(np.log(closeness @ weights + _FLOOR))
 
     def shares(self, vectors: FloatArray, rows: IntArray, interests: Interests) -> FloatArray:
         """(rows, interests): the part of each row's match that each interest makes up. A row sums
-        to 1; interests beyond those that `match` looks at have 0."""
+        to 1, less the part of what the user wrote; interests beyond those that `match` looks at
+        have 0."""
         result = np.zeros((len(rows), len(interests)), dtype=np.float32)
         kept = interests.first(TEXT_INTERESTS)
         if len(kept):
             parts = self._closeness(vectors[rows], vectors[kept.rows]) * kept.weights
-            result[:, : len(kept)] = parts / parts.sum(axis=1, keepdims=True)
+            total = parts.sum(axis=1, keepdims=True)
+            if kept.words is not None:
+                written = self._closeness(
+                    vectors[rows], self.combine(kept.words.embedded, kept.words.bag)
+                )
+                written[rows[:, None] == kept.words.rows[None, :]] = 0.0
+                total = total + (written @ kept.words.weights)[:, None]
+            result[:, : len(kept)] = parts / total
         return result
 
     def _closeness(self, vectors: FloatArray, others: FloatArray) -> FloatArray:
@@ -118,6 +139,21 @@ class TextTower:
         bag = bag_of_words(texts, self.rare)
         plain = self.plain.combine(embedded, bag)
         return ItemVectors(plain, self.learnt.combine(embedded, bag), np.abs(plain).max(axis=1) > 0)
+
+    def hear(self, interests: Interests, comments: Sequence[Comment]) -> Interests:
+        """The interests with what the user wrote; every comment has an embedding."""
+        if not comments:
+            return interests
+        said = [comment.said for comment in comments]
+        known = np.stack([s.embedding for s in said if s.embedding is not None])
+        readable = np.array([s.readable for s in said])
+        words = Words(
+            embedded=unit((known * readable[:, None]) @ self.basis),
+            bag=bag_of_words([s.text for s in said], self.rare),
+            rows=np.array([comment.row for comment in comments], dtype=np.int64),
+            weights=np.array([comment.weight for comment in comments]),
+        )
+        return replace(interests, words=words)
 
     def save(self, path: Path) -> None:
         """Write everything into one safetensors file."""

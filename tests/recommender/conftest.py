@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import shutil
-from collections.abc import Iterator
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,8 +21,10 @@ from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.artifacts import Registry
+from core.data.records import Event
 from core.db.engine import make_engine, session_factory
 from core.db.migrations import upgrade
+from services.recommender import train as train_module
 from services.recommender.app import create_app
 from services.recommender.event_store import EventStore
 from services.recommender.importing import run_import
@@ -83,7 +92,27 @@ def model_folder(
     folder = tmp_path_factory.mktemp("recommender") / "model"
     base = str(tiny_base_model)
     train(shop_files.items, shop_files.events, folder, base_model=base, threads=1)
+    # What training imported is no rubbish either; see the conftest above.
+    gc.collect()
+    gc.freeze()
     return folder
+
+
+@pytest.fixture
+def exported(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the base encoder from `model_folder`: to export it again gives the same files."""
+
+    def copied(folder: Path, base_model: str) -> None:
+        shutil.copytree(model_folder / "encoder", folder)
+
+    monkeypatch.setattr(train_module, "export_base_encoder", copied)
+
+
+@pytest.fixture
+def short_log(exported: None, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
+    """A log with just enough to be judged, where fewer users than usual are enough for that."""
+    monkeypatch.setattr(train_module, "FEWEST_USERS", 5)
+    return make_events(users=24, each=8)
 
 
 @pytest.fixture
@@ -106,6 +135,60 @@ def open_database(url: str) -> Iterator[Database]:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server in a process of its own."""
+
+    address: str
+    pid: int
+
+    def kill(self) -> None:
+        """As a power cut would; nothing where it is dead already."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def start_server() -> Iterator[Callable[[str, Path], Server]]:
+    """Start a server on (database URL, folder): a fork of one process that has imported all, since
+    importing takes longer than what is tested. Who calls waits until it answers, and kills it."""
+    code = """
+import os, signal, sys
+from core.web.serve import run_server
+from services.recommender.app import create_app
+from services.recommender.settings import Settings
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for line in sys.stdin:
+    url, folder, port = line.split()
+    child = os.fork()
+    if child == 0:
+        chosen = Settings(database_url=url, var_dir=folder, port=port, threads=1, rate_limit="")
+        run_server(lambda: create_app(chosen), chosen)
+        os._exit(0)
+    print(child, flush=True)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    asks, answers = process.stdin, process.stdout
+
+    def start(url: str, folder: Path) -> Server:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        print(url, folder, port, file=asks, flush=True)
+        return Server(f"http://127.0.0.1:{port}", int(answers.readline()))
+
+    yield start
+    process.kill()
+    process.communicate()
 
 
 @pytest.fixture

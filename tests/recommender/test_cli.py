@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from core.data.records import Event
 from core.errors import DataError
 from services.recommender.cli import group
 from tests.recommender.conftest import Files
+from tests.recommender.shop import make_events, write_events
 
 
 @pytest.fixture
@@ -22,7 +24,18 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "evaluate", "import", "serve", "worker", "db upgrade", "keys create"]
+    "command",
+    [
+        "train",
+        "evaluate",
+        "import",
+        "serve",
+        "worker",
+        "db upgrade",
+        "keys create",
+        "users export",
+        "users forget",
+    ],
 )
 def test_every_command_has_help_with_an_example(runner: CliRunner, command: str) -> None:
     found = runner.invoke(group, [*command.split(), "--help"])
@@ -48,16 +61,21 @@ def test_a_bad_file_is_one_error_with_its_line(runner: CliRunner, tmp_path: Path
 
 
 def test_train_and_evaluate_write_what_they_say(
-    runner: CliRunner, shop_files: Files, tiny_base_model: Path, tmp_path: Path
+    runner: CliRunner,
+    shop_files: Files,
+    tiny_base_model: Path,
+    tmp_path: Path,
+    short_log: list[Event],
 ) -> None:
     model, out = tmp_path / "model", tmp_path / "out.json"
-    files = ["--items", str(shop_files.items), "--events", str(shop_files.events)]
+    events = str(write_events(tmp_path / "events.csv", short_log))
+    files = ["--items", str(shop_files.items), "--events", events]
     trained = runner.invoke(
         group, ["train", *files, "--output", str(model), "--base-model", str(tiny_base_model)]
     )
     assert trained.exit_code == 0, trained.output
     assert "NDCG@10" in trained.output and "models promote" in trained.output
-    history = ["--history", str(shop_files.events)]
+    history = ["--history", events]
     measured = runner.invoke(
         group,
         [
@@ -73,6 +91,25 @@ def test_train_and_evaluate_write_what_they_say(
     )
     assert measured.exit_code == 0, measured.output
     assert json.loads(out.read_text(encoding="utf-8"))["users"] > 0
+
+
+def test_what_is_kept_of_a_person_is_handed_out_and_forgotten(
+    runner: CliRunner, shop_files: Files, tmp_path: Path
+) -> None:
+    runner.invoke(group, ["import", "--items", str(shop_files.items)])
+    log = [event for event in make_events(users=2) if event.user_id == "u0"]
+    events = str(write_events(tmp_path / "events.csv", log))
+    assert runner.invoke(group, ["import", "--events", events]).exit_code == 0
+    output = tmp_path / "u0.jsonl"
+    told = runner.invoke(group, ["users", "export", "u0", "--output", str(output)])
+    assert told.exit_code == 0 and f"{len(log)} events of u0" in told.output
+    pages = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    kept = [(one["item_id"], one["event"]) for page in pages for one in page["events"]]
+    assert kept == [(event.item_id, event.event) for event in log]
+    assert runner.invoke(group, ["users", "forget", "u0"], input="n\n").exit_code == 1
+    gone = runner.invoke(group, ["users", "forget", "u0", "--yes"])
+    assert gone.exit_code == 0 and f"{len(log)} events of u0 are deleted" in gone.output
+    assert "0 events" in runner.invoke(group, ["users", "forget", "u0", "--yes"]).output
 
 
 def test_the_commands_import_neither_torch_nor_numpy() -> None:

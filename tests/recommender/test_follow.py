@@ -12,6 +12,7 @@ from services.recommender.event_store import NewEvent
 from services.recommender.follow import Follower
 from services.recommender.learning.adapter import plain_tower
 from services.recommender.model import Embedding
+from services.recommender.users import UserStore
 from tests.recommender.conftest import Database
 
 NOW = 1_800_000_000.0
@@ -54,6 +55,23 @@ def test_items_and_events_are_on_the_next_shelf(database: Database, follower: Fo
     assert counts(follower.shelf()) == {"a": 2, "b": 2}
 
 
+def test_a_hidden_item_is_on_no_shelf_and_comes_back_with_its_popularity(
+    database: Database, follower: Follower
+) -> None:
+    put(database, "a", "b")
+    put(database, "c", hidden=True)
+    click(database, ("1", "a"), ("2", "c"))
+    assert follower.shelf().row("c") is None
+    put(database, "a", hidden=True)
+    put(database, "c", hidden=False)
+    click(database, ("3", "a"))
+    for shelf in (follower.shelf(), new_follower(database).shelf()):
+        assert shelf.row("a") is None and shelf.row("b") is not None
+        assert counts(shelf)["c"] == 1
+    put(database, "a", hidden=False)
+    assert counts(follower.shelf())["a"] == 2
+
+
 def test_a_deleted_item_leaves_the_shelf_and_comes_back_with_its_popularity(
     database: Database, follower: Follower
 ) -> None:
@@ -66,6 +84,30 @@ def test_a_deleted_item_leaves_the_shelf_and_comes_back_with_its_popularity(
     put(database, "a")
     assert follower.shelf().row("a") == 0
     assert counts(follower.shelf()) == {"a": 2}
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_who_is_forgotten_is_in_no_popularity_that_a_process_holds(
+    database: Database, follower: Follower, folded: bool
+) -> None:
+    put(database, "a", "b", "gone")
+    click(database, ("1", "a"), ("2", "b"), ("3", "gone"))
+    others = [NewEvent(f"v{n}", "v", None, "a", "click", None, NOW - n) for n in range(3)]
+    database.events.add(others, NOW)
+    before = follower.shelf()
+    if folded:
+        database.events.fold()
+    database.items.delete("gone", NOW)
+    UserStore(database.sessions, database.readers).erase("u", NOW)
+    click(database, ("4", "b"))
+    expected = new_follower(database).shelf()
+    assert counts(follower.shelf()) | {"gone": 0} == {"a": 3, "b": 1, "gone": 0}
+    for item_id in "ab":
+        held, fresh = (one.recent_log2[one.row_of[item_id]] for one in (follower.shelf(), expected))
+        assert held == pytest.approx(fresh)
+    assert counts(before) == {"a": 4, "b": 1, "gone": 1}
+    put(database, "gone")
+    assert counts(follower.shelf())["gone"] == 0
 
 
 def test_events_before_their_item_count_once_it_comes(

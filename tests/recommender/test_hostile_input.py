@@ -16,8 +16,18 @@ from tests.recommender.conftest import Clock
 
 ENDPOINTS = {
     "items": ("PUT", "/v1/items", {"item_id": "a", "title": "Tent"}),
+    "changes": ("PATCH", "/v1/items/hiking-sun-rope", {"title": "Rope"}),
     "events": ("POST", "/v1/events", {"user_id": "u", "item_id": "a", "event": "click"}),
     "recommendations": ("POST", "/v1/recommendations", {"user_id": "u", "n": 3}),
+    "ga4": ("POST", "/v1/events/ga4", {"client_id": "c", "events": []}),
+    "segment": ("POST", "/v1/events/segment", {"userId": "u", "event": "Product Viewed"}),
+    "merge": ("POST", "/v1/users/merge", {"user_id": "u", "session_id": "s"}),
+    "sessions": ("POST", "/v1/sessions", {"token": "t"}),
+    "search": ("POST", "/v1/search", {"q": "tent", "n": 3}),
+    "rules": ("PUT", "/v1/rules", {"rules": []}),
+    "preview": ("POST", "/v1/rules/preview", {"user_id": "u", "rules": []}),
+    "rollback": ("POST", "/v1/rules/rollback", {"version": 0}),
+    "trainings": ("POST", "/v1/trainings", {}),
 }
 BODIES = {
     "empty": b"",
@@ -92,6 +102,8 @@ def test_any_text_anywhere(client: TestClient, text: str) -> None:
         "category": value,
         "brand": value,
         "item_group_id": value,
+        "image": value,
+        "attributes": {value: value, "list": [value]},
     }
     check(client.put("/v1/items", json=item))
     check(
@@ -104,6 +116,8 @@ def test_any_text_anywhere(client: TestClient, text: str) -> None:
                 "brand": "",
                 "tags": [],
                 "item_group_id": "",
+                "image": "",
+                "attributes": {"text": value[:900]},
                 "title": value[:900],
             },
         )
@@ -114,14 +128,52 @@ def test_any_text_anywhere(client: TestClient, text: str) -> None:
     check(client.post("/v1/recommendations", json={"user_id": value, "scenario": value}))
     answer = client.post("/v1/recommendations", json={"user_id": "u", "n": 5})
     assert answer.status_code == 200
-    for path in ("/v1/items/", "/v1/similar/"):
-        check(client.get(path + quote(value, safe="")))
+    name = quote(value, safe="")
+    for path in ("items", "similar", "bought-together", "uploads", "trainings"):
+        check(client.get(f"/v1/{path}/{name}"))
+    check(client.get(f"/v1/users/{name}/export"))
+    check(client.delete(f"/v1/users/{name}"))
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_any_text_from_elsewhere(client: TestClient, text: str) -> None:
+    value = TEXTS[text]
+    item = {"item_id": value, "item_list_id": value, "price": 1, "quantity": 1}
+    event = {"name": "purchase", "params": {"transaction_id": value, "items": [item]}}
+    check(client.post("/v1/events/ga4", json={"client_id": value, "events": [event]}))
+    product = {"product_id": value, "review_body": value, "name": value}
+    for told in ("Order Completed", "Order Refunded", "Product Reviewed", value):
+        properties = {**product, "order_id": value, "list_id": value, "products": [product]}
+        call = {"userId": value, "event": told, "messageId": value, "properties": properties}
+        check(client.post("/v1/events/segment", json=call))
+    check(client.post("/v1/users/merge", json={"user_id": value, "session_id": value}))
+    check(client.post("/v1/users/merge", json={"user_id": value, "from_user_id": "x" + value}))
+    check(client.post("/v1/sessions", json={"token": value}))
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_any_text_in_a_search_a_filter_or_a_rule(client: TestClient, text: str) -> None:
+    # The client here refuses to send much longer addresses.
+    value = TEXTS[text][:2_000]
+    for params in ({"q": value}, {"q": "tent", "filter": value}, {"q": "tent", "cursor": value}):
+        check(client.get("/v1/search", params=params))
+    check(client.post("/v1/search", json={"q": value, "filter": {value: value}, "user_id": value}))
+    check(client.get("/v1/trending", params={"category": value, "scenario": value}))
+    asked = {"from": value, "to": value, "window_days": value}
+    check(client.get("/v1/attribution", params=asked))
+    check(client.get("/v1/trainings", params={"cursor": value}))
+    rule = {"kind": "block", "filter": {"brand": value, "tags": [value]}, "scenarios": [value]}
+    check(client.put("/v1/rules", json={"rules": [rule], "note": value}))
+    check(client.put("/v1/rules", json={"rules": [{"kind": value, "field": value}]}))
+    assert client.put("/v1/rules", json={"rules": []}).status_code == 200
 
 
 @pytest.mark.parametrize("value", NUMBERS, ids=repr)
 def test_any_value_where_a_number_belongs(client: TestClient, value: object) -> None:
     check(client.put("/v1/items", json={"item_id": "a", "title": "t", "price": value}))
     check(client.put("/v1/items", json={"item_id": "a", "title": "t", "created_at": value}))
+    check(client.put("/v1/items", json={"item_id": "a", "title": "t", "attributes": {"n": value}}))
+    check(client.patch("/v1/items/hiking-sun-map", json={"attributes": value, "price": value}))
     event = {"user_id": "u", "item_id": "a", "event": "rating"}
     check(client.post("/v1/events", json={**event, "value": value}))
     check(client.post("/v1/events", json={**event, "timestamp": value}))
@@ -153,6 +205,20 @@ def test_any_moment(client: TestClient, moment: object) -> None:
         "/v1/similar/a?n=-1",
         "/v1/similar/a?n=x",
         "/v1/nothing",
+        "/v1/items?limit=-1",
+        "/v1/items?cursor=%F0%9F%99%82&limit=1",
+        "/v1/uploads/%2F",
+        "/v1/users/%00/export?after=-1",
+        "/v1/users/u/export?after=9223372036854775808&limit=x",
+        "/v1/trainings/-1",
+        "/v1/trainings/99999999999999999999",
+        "/v1/trainings?cursor=x&limit=0",
+        "/v1/attribution?from=nan&to=inf",
+        "/v1/attribution?from=1e308&window_days=1e308",
+        "/v1/trending?days=nan&n=1e9",
+        "/v1/bought-together/a?support=0",
+        "/v1/rules/versions?cursor=-1&limit=x",
+        "/v1/search?q=tent&n=0&filter=[",
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "DELETE", "POST", "PATCH"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.artifacts import Registry
+from core.data.records import Item
 from core.db.engine import make_engine, session_factory
 from core.errors import DataError
 from services.recommender.event_store import EventStore
@@ -123,3 +124,34 @@ def test_an_empty_log_is_fine(settings: Settings, tmp_path: Path, clock: Clock) 
     path = write(tmp_path / "e.csv", "user_id,item_id,event,timestamp")
     done = run_import(settings, items=None, events=path, now=clock)
     assert done.events is not None and done.events.accepted == 0
+
+
+def test_bad_rows_can_be_left_out_and_are_told(
+    settings: Settings, tmp_path: Path, clock: Clock
+) -> None:
+    long = "x" * 201
+    items = write(tmp_path / "i.csv", "item_id,title", "a,Tent", "b,", f"{long},Map", "c,Pan,9")
+    head = "user_id,item_id,event,timestamp"
+    events = write(tmp_path / "e.csv", head, "u,a,click,1760000000", "u,a,click,never")
+    done = run_import(settings, items=items, events=events, skip_bad_rows=True, now=clock)
+    told = "\n".join(done.lines())
+    assert "bad rows left out: 4" in told and len(done.left_out) == 4
+    for place in ("i.csv, line 3", "i.csv, line 4", "i.csv, line 5", "e.csv, line 3"):
+        assert place in told
+    assert stored(settings) == (1, 1)
+
+
+def test_a_google_feed_is_taken_and_leaves_hidden_items_hidden(
+    settings: Settings, tmp_path: Path, clock: Clock
+) -> None:
+    feed = write(tmp_path / "feed.txt", "id\ttitle\tprice", "a\tTent\t15.00 USD", "b\tMap\t2 USD")
+    run_import(settings, items=feed, events=None, now=clock)
+    engine = make_engine(settings.database_url)
+    store = ItemStore(session_factory(engine), session_factory(engine, read_only=True))
+    store.upsert([Item("a", "Tent", price=15.0, currency="USD", hidden=True)], 0.0)
+    write(feed, "id\ttitle\tprice", "a\tTent\t12.00 USD", "b\tMap\t2 USD")
+    done = run_import(settings, items=feed, events=None, now=clock)
+    assert done.items is not None and (done.items.updated, done.items.unchanged) == (1, 1)
+    found = {s.item.item_id: (s.item.price, s.item.hidden) for s in store.page(9)}
+    assert found == {"a": (12.0, True), "b": (2.0, False)}
+    engine.dispose()

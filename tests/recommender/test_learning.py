@@ -10,6 +10,7 @@ import pytest
 from core.data.records import Event, Item
 from services.recommender import baselines
 from services.recommender.baselines import CANDIDATES, NAMES, BaselineSettings
+from services.recommender.interests import Interests
 from services.recommender.learning.adapter import AdapterConfig, item_texts, plain_tower, tune
 from services.recommender.learning.log import EventLog, fingerprint, moment_of_share, read_log
 from services.recommender.learning.pairs import Pairs, make_pairs
@@ -76,11 +77,27 @@ def test_relevant_are_new_to_the_user_and_refused_were_seen_and_not_taken(window
         assert not set(saw) & (set(took) | set(had))
 
 
-def test_rivals_are_all_that_the_user_had_not_known(window: Window) -> None:
+def test_rivals_are_all_that_the_user_had_done_nothing_with(window: Window) -> None:
     takers = window.takers()
-    rivals = takers.rivals()
-    for user, (took, had) in enumerate(zip(takers.relevant, takers.known, strict=True)):
-        assert rivals[user, took].all() and not rivals[user, had].any()
+    rivals, taken = takers.rivals(), takers.taken()
+    for user, (had, saw) in enumerate(zip(takers.known, takers.glimpsed, strict=True)):
+        assert rivals[user, taken[user]].all() and rivals[user, saw].all()
+        assert not rivals[user, np.setdiff1d(had, saw)].any()
+
+
+def test_what_was_only_seen_may_be_taken_later_and_what_was_done_may_not() -> None:
+    items = [Item(name, name) for name in "abcd"]
+    before = [Event("u", "a", "impression", 1), Event("u", "b", "view", 1)]
+    before += [Event("u", "c", "impression", 1), Event("u", "c", "click", 2)]
+    later = [Event("u", name, "click", 10) for name in "acd"]
+    log = read_log(items, [*before, *later]).log
+    shop = Shop(items, [], np.eye(4, dtype=np.float32), np.zeros(4), np.ones(4, bool))
+    found = open_window(shop, log, 5.0, np.inf, np.random.default_rng(0))
+    assert found.glimpsed[0].tolist() == [0, 1] and found.again[0].tolist() == [0]
+    assert found.relevant[0].tolist() == [3] and found.taken()[0].tolist() == [0, 3]
+    assert found.rivals().tolist() == [[True, True, False, True]]
+    glimpsed = found.interests(None)[0].glimpsed
+    assert glimpsed is not None and glimpsed.rows.tolist() == [0, 1]
 
 
 def test_items_that_came_after_the_window_are_not_ranked(log: EventLog) -> None:
@@ -96,6 +113,18 @@ def test_a_pair_holds_only_what_came_before_its_target(log: EventLog, pairs: Pai
     for interests, target in zip(pairs.interests, pairs.target, strict=True):
         assert target not in interests.rows
         assert len(interests) > 0
+
+
+def test_a_pair_knows_what_was_passed_by_at_that_time() -> None:
+    items = [Item(name, name) for name in "abcde"]
+    events = [Event("u", "a", "click", 0.0)]
+    events += [Event("u", name, "impression", 5_000.0) for name in "bcd"]
+    events += [Event("u", "b", "click", 5_060.0), Event("u", "e", "impression", 90_000.0)]
+    events += [Event("u", "d", "click", 90_000.0)]
+    found = make_pairs(read_log(items, events).log, None, per_user=5, rng=np.random.default_rng(0))
+    assert found.target.tolist() == [1, 3] and found.refused is not None
+    assert [own.tolist() for own in found.refused] == [[2], [4]], "d was taken in the end"
+    assert found.select(np.array([1])).refused == [found.refused[1]]
 
 
 def test_a_user_gives_no_more_pairs_than_asked_for(log: EventLog) -> None:
@@ -147,6 +176,22 @@ def test_tuning_brings_together_what_is_taken_together(shop: Shop, log: EventLog
         return float(likeness[:20, :20].mean() - likeness[:20, 20:].mean())
 
     assert gap(tuned) > gap(tower.plain) + 0.05
+
+
+def test_what_users_pass_by_is_told_apart_from_what_they_take(shop: Shop) -> None:
+    """All take item 1 where 2 and 3 lie beside it, after item 0."""
+    tower = plain_tower(shop.embeddings, shop.readable, shop.texts)
+    items = item_texts(tower, shop.embeddings, shop.readable, shop.texts)
+    interests = [Interests(np.array([0]), np.array([1.0]))] * 40
+    target = np.tile([1, 4], 20)
+    refused = [np.array([2, 3])] * 39 + [np.empty(0, np.int64)]
+
+    def lead(pairs: Pairs) -> float:
+        tuned = tune(tower.plain, items, pairs, seed=0, epochs=5).adapter
+        match = tuned.match(tuned.combine(items.embedded, items.bag), interests[0])
+        return float(match[[1, 4]].mean() - match[[2, 3]].mean())
+
+    assert lead(Pairs(interests, target, refused)) > lead(Pairs(interests, target)) + 0.05
 
 
 # --- the rivals --------------------------------------------------------------------------------

@@ -63,7 +63,8 @@ def choices(users: int, weights: np.ndarray, seed: int = 0):
 
 
 def test_weights_are_found_again_from_what_users_chose() -> None:
-    true = np.array([1.5, 0, 0, 0, 0.8, 0, 0, -0.5, 0, 0], dtype=np.float32)
+    true = np.zeros(WIDTH, dtype=np.float32)
+    true[[0, 4, 8]] = 1.5, 0.8, -0.5
     found = fit_weights(*choices(2_000, true), prior())
     assert found.weights / found.scales == pytest.approx(true, abs=0.12)
 

@@ -10,8 +10,8 @@ import pytest
 from services.recommender.catalogue import Catalogue, Shelf, entry_of
 from services.recommender.interests import Interaction
 from services.recommender.learning.log import EventLog
+from services.recommender.learning.parts import Choices, Effort, learn
 from services.recommender.learning.shop import Shop, shelf_at
-from services.recommender.learning.stages import Choices, Effort, learn
 from services.recommender.model import Model, Prepared
 from services.recommender.rankers import PARTS, prior
 from services.recommender.recommend import Request, recommend, score_shelf, similar
@@ -176,7 +176,7 @@ def test_similar_items_are_of_the_same_kind_and_of_another_group(
     model: Model, shelf: Shelf
 ) -> None:
     row = shelf.row_of["hiking-rain-boots"]
-    found = [one.item_id for one in similar(model, shelf, row, 6, NOW)]
+    found = [one.item_id for one in similar(model, shelf, row, Request(n=6), NOW)]
     assert len(found) == 6 and all(item_id.startswith("hiking") for item_id in found)
     assert "hiking-rain-boots" not in found and "hiking-sun-boots" not in found
 

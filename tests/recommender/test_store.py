@@ -50,6 +50,9 @@ def test_an_item_comes_back_as_it_went_in(database: Database) -> None:
         availability="preorder",
         created_at=5.25,
         item_group_id="g",
+        image="https://shop.example/a.jpg",
+        attributes={"colour": "röt", "size": 42, "kg": 0.1, "new": True, "for": ["x", "y"]},
+        hidden=True,
     )
     database.items.upsert([given], NOW)
     found = database.items.find("a")
@@ -73,6 +76,34 @@ def test_a_deleted_item_is_gone_until_it_comes_again(database: Database) -> None
     assert database.items.find("a") is None and database.items.count() == 0
     assert database.items.upsert([item()], NOW).updated == 1
     assert database.items.find("a") is not None
+
+
+def test_hidden_stays_as_it_is_where_nothing_is_said_of_it(database: Database) -> None:
+    database.items.upsert([item("a", hidden=True), item("b")], NOW)
+    assert database.items.upsert([item("a"), item("b", hidden=False)], NOW).unchanged == 2
+    database.items.upsert([item("a", title="new")], NOW)
+    hidden = [stored.item.hidden for stored in database.items.page(9)]
+    assert hidden == [True, False]
+
+
+def test_a_change_is_stored_only_on_what_it_was_made_from(database: Database) -> None:
+    database.items.upsert([item("a")], NOW)
+    seen = database.items.find("a")
+    assert seen is not None
+    assert database.items.replace(item("a", price=1.0), seen.revision, NOW)
+    assert not database.items.replace(item("a", price=2.0), seen.revision, NOW)
+    assert not database.items.replace(item("b"), 0, NOW)
+    found = database.items.find("a")
+    assert found is not None and found.item.price == 1.0
+    database.items.delete("a", NOW)
+    assert not database.items.replace(item("a"), found.revision, NOW)
+
+
+def test_pages_follow_the_ids(database: Database) -> None:
+    database.items.upsert([item(i) for i in ("c", "a", "d", "b")], NOW)
+    database.items.delete("b", NOW)
+    assert [s.item.item_id for s in database.items.page(2)] == ["a", "c"]
+    assert [s.item.item_id for s in database.items.page(2, "c")] == ["d"]
 
 
 def test_readers_see_what_changed_after_a_revision(database: Database) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from services.gate import headline
 from services.recommender.baselines import NAMES
 from services.recommender.evaluate import evaluate
 from services.recommender.figures import METRICS, SLICES
+from services.recommender.learning import encoder as tuning
 from services.recommender.model import load_encoder, load_model
-from services.recommender.rankers import SIGNALS
+from services.recommender.rankers import PARTS, SIGNALS
 from services.recommender.train import summary, train
 from tests.recommender.conftest import Files
 from tests.recommender.shop import (
@@ -66,9 +68,7 @@ def test_the_manifest_says_what_entered_with_which_weight_and_why(model_folder: 
     assert list(settings["ranker"]["signals"]) == list(SIGNALS)
     learnt = settings["learnt"]
     assert learnt["rung"] in ("frozen", "adapter") and learnt["why"]
-    assert {"all", "text", "behaviour", "popularity", "recency", "freshness"} == set(
-        learnt["ndcg@10_without"]
-    )
+    assert {"all", *PARTS} == set(learnt["ndcg@10_without"])
     assert "takes" in settings["p_interest"]["meaning"]
     assert set(read_manifest(model_folder).metrics["baselines"]) == set(NAMES)
 
@@ -87,6 +87,7 @@ def test_the_model_loads_as_it_was_saved(model_folder: Path) -> None:
     assert encoder.dimensions == model.tower.basis.shape[0]
 
 
+@pytest.mark.usefixtures("exported")
 def test_the_same_seed_gives_the_same_model(
     model_folder: Path, shop_files: Files, tiny_base_model: Path, tmp_path: Path
 ) -> None:
@@ -98,39 +99,43 @@ def test_the_same_seed_gives_the_same_model(
     assert second.tower.learnt.turn == pytest.approx(first.tower.learnt.turn, abs=1e-5)
 
 
+@pytest.mark.usefixtures("exported")
 @pytest.mark.parametrize("rows", [0, 1, 5])
 def test_a_log_that_is_too_short_gives_a_model_that_says_so(
     rows: int, tiny_base_model: Path, tmp_path: Path
 ) -> None:
     items = write_items(tmp_path / "i.csv", make_items()[:3])
     known = {item.item_id for item in make_items()[:3]}
-    events = write_events(
-        tmp_path / "e.csv", [e for e in make_events() if e.item_id in known][:rows]
-    )
+    log = make_events(users=10)
+    events = write_events(tmp_path / "e.csv", [e for e in log if e.item_id in known][:rows])
     model = tmp_path / "model"
     metrics = train(items, events, model, base_model=str(tiny_base_model), threads=1)
     assert metrics == {}
     assert read_manifest(model).settings["learnt"]["rung"] == "frozen"
     assert "too short" in summary(metrics)[0]
-    found = evaluate(model, items, events, write_events(tmp_path / "t.csv", make_events()))
+    found = evaluate(model, items, events, write_events(tmp_path / "t.csv", log))
     assert found["users"] > 0 and found["ndcg@10"] is not None
 
 
 def test_the_accurate_preset_ends_in_the_same_artefact(
-    shop_files: Files, tiny_base_model: Path, tmp_path: Path
+    shop_files: Files,
+    tiny_base_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    short_log: list[Event],
 ) -> None:
-    model = tmp_path / "model"
-    train(
-        shop_files.items,
-        shop_files.events,
-        model,
-        preset="accurate",
-        base_model=str(tiny_base_model),
-        threads=1,
-    )
+    events = write_events(tmp_path / "e.csv", short_log)
+    monkeypatch.setattr(tuning, "_MAX_TEXTS", 256)
+    model, base = tmp_path / "model", str(tiny_base_model)
+    train(shop_files.items, events, model, preset="accurate", base_model=base, threads=1)
     manifest = verify(model, kind="recommender")
     assert manifest.settings["preset"] == "accurate"
-    assert manifest.settings["learnt"]["rung"] in ("frozen", "adapter", "encoder")
+    assert manifest.settings["learnt"]["rung"] in (
+        "frozen",
+        "adapter",
+        "top_layers",
+        "all_layers",
+    )
     assert load_model(model).tower.basis.shape[0] == load_encoder(model, 1).dimensions
 
 
@@ -177,8 +182,9 @@ def test_repeats_count_when_they_are_allowed(
 
 
 def test_an_empty_history_is_a_shop_of_strangers(
-    model_folder: Path, shop_files: Files, later: Path, tmp_path: Path
+    model_folder: Path, shop_files: Files, tmp_path: Path
 ) -> None:
+    later = write_events(tmp_path / "later.csv", make_events(users=10))
     history = write_events(tmp_path / "none.csv", [])
     found = evaluate(model_folder, shop_files.items, history, later, threads=1)
     assert found["slices"]["short_history"]["users"] == found["users"] > 0
@@ -197,8 +203,6 @@ def test_items_that_training_never_saw_are_encoded_and_ranked(
 def test_a_model_of_another_kind_or_an_edited_one_is_refused(
     model_folder: Path, shop_files: Files, later: Path, tmp_path: Path
 ) -> None:
-    import shutil
-
     edited = tmp_path / "edited"
     shutil.copytree(model_folder, edited)
     (edited / "items.json").write_text("{}", encoding="utf-8")

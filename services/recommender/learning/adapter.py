@@ -4,7 +4,9 @@ The adapter starts as the plain vectors and is tuned by a softmax over the targe
 interests of a pair should match its own target better than the other pairs' targets. Those come
 as often as they are popular, which the loss takes back (logQ correction; Yi et al. 2019,
 "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations"): popularity has
-signals of its own. Weight decay pulls what is learnt back to the plain vectors.
+signals of its own. Where the log shows what a user passed by as they took the target, a second
+softmax sets the target against that alone; all of it was shown, so nothing is taken back. Weight
+decay pulls what is learnt back to the plain vectors.
 """
 
 from __future__ import annotations
@@ -223,7 +225,34 @@ class _Run:
         same = torch.from_numpy(targets[:, None] == targets[None, :])
         same.fill_diagonal_(False)
         logits = logits.masked_fill(same, -1e9)
-        return torch.nn.functional.cross_entropy(logits, torch.arange(len(batch)))
+        loss = torch.nn.functional.cross_entropy(logits, torch.arange(len(batch)))
+        if self.pairs.refused is None:
+            return loss
+        own = [self.pairs.refused[number] for number in batch]
+        return loss + self._loss_of_refused(own, interests, torch.from_numpy(weights), match.diag())
+
+    def _loss_of_refused(
+        self,
+        refused: list[IntArray],
+        interests: torch.Tensor,
+        weights: torch.Tensor,
+        of_target: torch.Tensor,
+    ) -> torch.Tensor:
+        """Of each pair's target against what its user passed by; a pair without such counts 0."""
+        import torch
+
+        items = np.unique(np.concatenate(refused))
+        if len(items) == 0:
+            return torch.zeros(())
+        passed = np.zeros((len(refused), len(items)), dtype=np.bool_)
+        for row, own in enumerate(refused):
+            passed[row, np.searchsorted(items, own)] = True
+        closeness = torch.exp(self.log_sharpness.exp() * (interests @ self._vectors(items).T - 1))
+        match = torch.log(weights @ closeness + 1e-9)
+        match = match.masked_fill(torch.from_numpy(~passed), -1e9)
+        logits = torch.cat([of_target[:, None], match], dim=1) * self.log_scale.exp()
+        first = torch.zeros(len(refused), dtype=torch.long)
+        return torch.nn.functional.cross_entropy(logits, first)
 
     def _vectors(self, rows: IntArray) -> torch.Tensor:
         """(rows, p + q), as `Adapter.combine`."""

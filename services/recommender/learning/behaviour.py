@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from core.errors import ModelError
 from services.recommender.collaborative import Neighbours, largest_in_rows
 from services.recommender.learning.log import EventLog
 
@@ -34,12 +35,24 @@ def taken(log: EventLog) -> Any:
 
 def ease(matrix: Any, regularisation: float) -> FloatArray:
     """B of EASE (Steck 2019, closed form), (items, items): row i speaks for the columns."""
+    from scipy.linalg.lapack import dpotrf, dpotri
+
     gram = np.asarray((matrix.T @ matrix).todense(), dtype=np.float64)
     gram[np.diag_indices_from(gram)] += regularisation
-    precision = np.linalg.inv(gram)
-    weights = -precision / np.diag(precision)
-    np.fill_diagonal(weights, 0.0)
-    return weights.astype(np.float32)
+    # By Cholesky, in place: half the work of a general inverse, and one matrix in memory. The
+    # result stands in the upper triangle, in the order of the columns.
+    factor, failed = dpotrf(np.asfortranarray(gram), overwrite_a=True)
+    if failed:
+        raise ModelError(
+            f"the items' matrix cannot be inverted (LAPACK says {failed})",
+            mend="Report this; until then leave items without events out.",
+        )
+    precision, _ = dpotri(factor, overwrite_c=True)
+    diagonal = np.diag(precision).copy()
+    weights = np.triu(precision, 1).astype(np.float32)
+    del precision, factor
+    weights += weights.T
+    return np.asarray(-weights / diagonal.astype(np.float32))
 
 
 def item_knn(matrix: Any, shrinkage: float, item_ids: Sequence[str] | None = None) -> Neighbours:

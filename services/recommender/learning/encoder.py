@@ -1,9 +1,9 @@
 """How is the encoder itself tuned on what users did? (torch, training only; preset accurate)
 
 The same loss as the adapter's, before any adapter: the interests of a pair should match the text
-of what the user took next. Only the top layers move, and only the targets' side carries the
-gradient; the vectors of the interests are made anew at the start of each epoch. The work is bounded
-by the number of texts, not by the clock, so that the same seed gives the same encoder.
+of what the user took next. The top layers move, or all of them, and only the targets' side carries
+the gradient; the vectors of the interests are made anew at the start of each epoch. The work is
+bounded by the number of texts, not by the clock, so that the same seed gives the same encoder.
 """
 
 from __future__ import annotations
@@ -22,18 +22,21 @@ from core.inference.tokenizer import TextTokenizer
 from core.models import BaseModel, resolve_model
 from services.recommender.learning.log import EventLog
 from services.recommender.learning.pairs import Pairs, make_pairs
+from services.recommender.learning.parts import PAIRS_PER_USER, Choices, Effort
 from services.recommender.learning.shop import Shop
-from services.recommender.learning.stages import PAIRS_PER_USER, Choices, Effort
 
 if TYPE_CHECKING:
     import torch
 
 IntArray = npt.NDArray[np.int64]
 
-TOP_LAYERS: Final = 2
+# Rung of the ladder → how many of the encoder's last layers move, None for all.
+RUNGS: Final[dict[str, int | None]] = {"top_layers": 2, "all_layers": None}
 _MAX_TOKENS: Final = 48
 # Target texts run forwards and backwards in one tuning: one to two minutes on two cores.
 _MAX_TEXTS: Final = 6_000
+# Pairs from which on all layers are tried: as many as one tuning runs, so that none comes twice.
+PAIRS_FOR_ALL: Final = _MAX_TEXTS
 _EPOCHS: Final = 3
 _BATCH: Final = 64
 _LEARNING_RATE: Final = 5e-5
@@ -41,9 +44,16 @@ _SHARPNESS: Final = 8.0
 
 
 def tune_encoder(
-    shop: Shop, log: EventLog, choices: Choices, base_model: str, folder: Path, effort: Effort
-) -> None:
-    """Tune the base model on the pairs of `log` and export it into `folder`."""
+    shop: Shop,
+    log: EventLog,
+    choices: Choices,
+    rung: str,
+    base_model: str,
+    folder: Path,
+    effort: Effort,
+) -> int:
+    """Tune the base model's layers of a rung on the pairs of `log` and export it into `folder`; how
+    many pairs there were."""
     import torch
 
     torch.manual_seed(effort.seed)
@@ -52,15 +62,16 @@ def tune_encoder(
     base = resolve_model(base_model)
     pairs = make_pairs(log, choices.half_life_days, per_user=PAIRS_PER_USER, rng=rng)
     pairs = pairs.select(np.flatnonzero(shop.readable[pairs.target]))
-    run = _Run(load_torch_encoder(base), base, shop, pairs)
+    run = _Run(load_torch_encoder(base), base, shop, pairs, RUNGS[rung])
     steps = _steps(len(pairs))
     order = np.concatenate([rng.permutation(len(pairs)) for _ in range(_EPOCHS)])
     each_epoch = max(1, math.ceil(len(pairs) / _BATCH))
-    for step in effort.progress.bar(range(steps), steps, "encoder"):
+    for step in effort.progress.bar(range(steps), steps, rung):
         if step % each_epoch == 0:
             run.refresh()
         run.step(order[step * _BATCH : (step + 1) * _BATCH], step / steps)
     export_encoder(run.model.eval(), base, folder)
+    return len(pairs)
 
 
 def _steps(pairs: int) -> int:
@@ -70,7 +81,9 @@ def _steps(pairs: int) -> int:
 class _Run:
     """The torch side of one tuning."""
 
-    def __init__(self, model: Any, base: BaseModel, shop: Shop, pairs: Pairs) -> None:
+    def __init__(
+        self, model: Any, base: BaseModel, shop: Shop, pairs: Pairs, layers: int | None
+    ) -> None:
         import torch
 
         self.model, self.pooling, self.pairs = model, base.pooling, pairs
@@ -83,7 +96,7 @@ class _Run:
         self.vectors = torch.empty(0)
         self.log_sharpness = torch.tensor(math.log(_SHARPNESS), requires_grad=True)
         model.requires_grad_(False)
-        top = list(model.encoder.layer)[-TOP_LAYERS:]
+        top = list(model.encoder.layer)[0 if layers is None else -layers :]
         moving = [p.requires_grad_(True) for layer in top for p in layer.parameters()]
         self.optimizer = torch.optim.AdamW(
             [

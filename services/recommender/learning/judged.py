@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from core.evaluation.calibration import binary_ece
 from services.recommender.figures import difference, empty_report, judge, report
+from services.recommender.learning.asked import rivals, served, shown_scores
+from services.recommender.learning.parts import Choices, Effort, Parts
 from services.recommender.learning.shop import Shop
-from services.recommender.learning.stages import (
-    Choices,
-    Effort,
-    Parts,
-    rivals,
-    served,
-    shown_scores,
-)
 from services.recommender.learning.window import Window
 from services.recommender.rankers import Ranker
+
+# Users who judge, drawn at random; with more the intervals hardly become narrower.
+MOST_JUDGES: Final = 5_000
 
 
 def held_out(
@@ -32,7 +29,7 @@ def held_out(
 ) -> dict[str, Any]:
     """The contract's figures for the window, which neither parts nor ranker have seen, and how far
     `p_interest` can be believed. `frozen` carries the embeddings of the frozen encoder."""
-    takers = window.takers()
+    takers = window.takers(MOST_JUDGES)
     task = takers.task(frozen)
     ours = judge(task, served(shop, takers, parts, choices.half_life_days, ranker))
     rng = np.random.default_rng(effort.seed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,21 +19,26 @@ from services.recommender.learning.log import EventLog
 from services.recommender.vectors import TEXT_INTERESTS
 
 IntArray = npt.NDArray[np.int64]
+# Seconds around a take: one visit.
+_AT_THAT_TIME: Final = 1_800.0
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """n pairs: `interests` of each, and `target` (n,) item numbers."""
+    """n pairs: `interests` of each, and `target` (n,) item numbers; `refused` what each user had
+    before their eyes at that time and never took, None where no log of it is."""
 
     interests: Sequence[Interests]
     target: IntArray
+    refused: Sequence[IntArray] | None = None
 
     def __len__(self) -> int:
         return len(self.target)
 
     def select(self, places: IntArray) -> Pairs:
         """The pairs at these places."""
-        return Pairs([self.interests[place] for place in places], self.target[places])
+        refused = None if self.refused is None else [self.refused[place] for place in places]
+        return Pairs([self.interests[place] for place in places], self.target[places], refused)
 
     def dense(self, chosen: IntArray) -> tuple[IntArray, npt.NDArray[np.float32]]:
         """(items that any of the chosen pairs' interests name, (chosen, items) weights of them);
@@ -52,6 +58,8 @@ def make_pairs(
     half_life = None if half_life_days is None else half_life_days * DAY
     interests: list[Interests] = []
     targets: list[int] = []
+    refused: list[IntArray] = []
+    shown = bool(log.shown.any())
     for _, positions in log.of_users():
         times = log.time[positions]
         for place in _first_takes(log, positions, per_user, rng):
@@ -63,7 +71,16 @@ def make_pairs(
             if len(own):
                 interests.append(own.first(TEXT_INTERESTS))
                 targets.append(target)
-    return Pairs(interests, np.array(targets, dtype=np.int64))
+                if shown:
+                    refused.append(_refused(log, positions, times[place]))
+    return Pairs(interests, np.array(targets, dtype=np.int64), refused if shown else None)
+
+
+def _refused(log: EventLog, positions: IntArray, moment: float) -> IntArray:
+    """Items that the user was shown within _AT_THAT_TIME of a moment and never took."""
+    near = positions[np.abs(log.time[positions] - moment) <= _AT_THAT_TIME]
+    seen = np.unique(log.item[near[log.shown[near]]])
+    return seen[~np.isin(seen, log.item[positions[log.positive[positions]]])] if len(seen) else seen
 
 
 def _first_takes(

@@ -24,6 +24,8 @@ IntArray = npt.NDArray[np.int64]
 # Users of data that the prior is worth.
 _PRIOR_USERS = 0.5
 _ROUNDS = 80
+# In the signals' own units.
+_SMALLEST_SCALE = 0.1
 
 
 def fit_weights(
@@ -38,25 +40,29 @@ def fit_weights(
 
     rows = signals[rivals]
     means, scales = rows.mean(axis=0), rows.std(axis=0)
-    # A signal that is the same everywhere here stays on its own scale.
-    scales = np.where(scales > 1e-6, scales, 1.0).astype(np.float32)
-    standard = (signals - means) / scales
+    # One that hardly differs here says nothing of what happens when it does.
+    scales = np.maximum(scales, _SMALLEST_SCALE).astype(np.float32)
+    rows -= means
+    rows /= scales
     start = (prior.weights / prior.scales * scales).astype(np.float64)
     chosen = np.zeros(rivals.shape, dtype=np.float32)
     for user, items in enumerate(relevant):
         chosen[user, items] = 1.0 / len(items)
+    chosen = chosen[rivals]
+    counts = rivals.sum(axis=1)
+    first = np.cumsum(counts) - counts
 
     def loss(weights: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        scores = np.where(rivals, standard @ weights.astype(np.float32), -np.inf)
-        scores -= scores.max(axis=1, keepdims=True)
+        scores = rows @ weights.astype(np.float32)
+        scores -= np.repeat(np.maximum.reduceat(scores, first), counts)
         expected = np.exp(scores)
-        total = expected.sum(axis=1, keepdims=True)
-        expected /= total
-        likelihood = np.sum(np.where(chosen > 0, scores - np.log(total), 0.0) * chosen)
-        gradient = np.einsum("un,uns->s", chosen - expected, standard)
+        total = np.add.reduceat(expected, first)
+        likelihood = float(chosen @ scores) - float(np.log(total).sum())
+        expected /= np.repeat(total, counts)
+        gradient = (chosen - expected) @ rows
         away = weights - start
         penalty = _PRIOR_USERS * float(away @ away)
-        value = (penalty - float(likelihood)) / len(relevant)
+        value = (penalty - likelihood) / len(relevant)
         return value, (2 * _PRIOR_USERS * away - gradient) / len(relevant)
 
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _ROUNDS})

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from services.recommender.domain import DAY, HISTORY_EVENTS
 from services.recommender.figures import SHORT_HISTORY, Task
-from services.recommender.interests import NO_INTERESTS, Interests, weigh
+from services.recommender.interests import Interests, passed_by, weigh
 from services.recommender.learning.log import EventLog
 from services.recommender.learning.shop import Shop
 
@@ -25,8 +25,9 @@ class Window:
 
     Lists have one entry a user: `users` numbers; `relevant` item numbers of what they took and had
     not known, `refused` of what they had before their eyes for the first time and did not take,
-    `known` of all they had met before; `history` positions of their events in `before`. `present`
-    (items,): those that were in the shop before the window ended.
+    `known` of all they had met before, `glimpsed` of those that they had seen and done nothing
+    with, `again` of these that they took then; `history` positions of their events in `before`.
+    `present` (items,): those that were in the shop before the window ended.
     """
 
     start: float
@@ -35,6 +36,8 @@ class Window:
     relevant: Sequence[IntArray]
     refused: Sequence[IntArray]
     known: Sequence[IntArray]
+    glimpsed: Sequence[IntArray]
+    again: Sequence[IntArray]
     history: Sequence[IntArray]
     present: BoolArray
 
@@ -47,12 +50,10 @@ class Window:
         log, found = self.before, []
         for own in self.history:
             last = own[-HISTORY_EVENTS:]
-            ages = self.start - log.time[last]
-            found.append(
-                weigh(log.item[last], log.strength[last], ages, half_life)
-                if len(last)
-                else NO_INTERESTS
-            )
+            items, ages = log.item[last], self.start - log.time[last]
+            own_interests = weigh(items, log.strength[last], ages, half_life)
+            glimpsed = passed_by(items, log.shown[last], log.positive[last], ages, half_life)
+            found.append(replace(own_interests, glimpsed=glimpsed))
         return found
 
     def takers(self, at_most: int | None = None) -> Window:
@@ -64,13 +65,18 @@ class Window:
         return self.select(list(range(min(count, len(self)))))
 
     def rivals(self) -> BoolArray:
-        """(users, items): what each user could have taken: all they had not known."""
+        """(users, items): what each user could have taken: all they had done nothing with."""
         mask = np.tile(self.present, (len(self), 1))
         for row, known in enumerate(self.known):
             mask[row, known] = False
-        for row, took in enumerate(self.relevant):
+            mask[row, self.glimpsed[row]] = True
+        for row, took in enumerate(self.taken()):
             mask[row, took] = True
         return mask
+
+    def taken(self) -> list[IntArray]:
+        """Of each user, all they took and had not taken before, whether they had seen it or not."""
+        return [np.union1d(*both) for both in zip(self.relevant, self.again, strict=True)]
 
     def select(self, places: Sequence[int]) -> Window:
         """The users at these places."""
@@ -80,6 +86,8 @@ class Window:
             relevant=[self.relevant[n] for n in places],
             refused=[self.refused[n] for n in places],
             known=[self.known[n] for n in places],
+            glimpsed=[self.glimpsed[n] for n in places],
+            again=[self.again[n] for n in places],
             history=[self.history[n] for n in places],
         )
 
@@ -105,9 +113,12 @@ def open_window(
     users = [users[place] for place in rng.permutation(len(users))]
     events = dict(inside.of_users())
     known = [np.unique(before.item[histories.get(user, NONE)]) for user in users]
+    past = [(histories.get(user, NONE), had) for user, had in zip(users, known, strict=True)]
     met = list(zip((events[user] for user in users), known, strict=True))
     relevant = [np.setdiff1d(inside.item[own][inside.positive[own]], had) for own, had in met]
     saw = [np.setdiff1d(inside.item[own][inside.shown[own]], had) for own, had in met]
+    glimpsed = [np.setdiff1d(had, before.item[own][~before.shown[own]]) for own, had in past]
+    all_taken = [inside.item[own][inside.positive[own]] for own, _ in met]
     return Window(
         start=start,
         before=before,
@@ -115,6 +126,8 @@ def open_window(
         relevant=relevant,
         refused=[np.setdiff1d(s, took) for s, took in zip(saw, relevant, strict=True)],
         known=known,
+        glimpsed=glimpsed,
+        again=[np.intersect1d(*both) for both in zip(all_taken, glimpsed, strict=True)],
         history=[histories.get(user, NONE) for user in users],
         present=_present(shop, log, end),
     )

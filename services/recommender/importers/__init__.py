@@ -1,0 +1,1 @@
+"""How do other people's lists of products become items? A module for each format."""
