@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,18 +37,20 @@ def service_group(
     migrations: str,
     worker: str,
     publishable: bool = False,
+    scopes: Sequence[str] = (),
 ) -> click.Group:
     """The group `trefoil <name>` with serve, worker, db and keys.
 
     `settings`: a ServiceSettings class; `app`: create_app(settings); `worker`: run(settings, stop);
     `migrations`: the package that holds the Alembic scripts; `publishable`: whether the service has
-    something for keys that stand in a web page.
+    something for keys that stand in a web page; `scopes`: those that its endpoints ask for, where
+    `keys create` shall take no others.
     """
     group = click.Group(name, help=help)
     group.add_command(_serve_command(name, settings, app))
     group.add_command(_worker_command(name, settings, worker))
     group.add_command(_db_group(name, settings, migrations))
-    group.add_command(_keys_group(name, settings, migrations, publishable))
+    group.add_command(_keys_group(name, settings, migrations, publishable, scopes))
     return group
 
 
@@ -193,7 +195,9 @@ def _db_group(name: str, settings: str, migrations: str) -> click.Group:
     return group
 
 
-def _keys_group(name: str, settings: str, migrations: str, publishable: bool) -> click.Group:
+def _keys_group(
+    name: str, settings: str, migrations: str, publishable: bool, known: Sequence[str]
+) -> click.Group:
     group = click.Group("keys", help="API keys. Without any, only this machine may call.")
 
     def session() -> Any:
@@ -207,7 +211,7 @@ def _keys_group(name: str, settings: str, migrations: str, publishable: bool) ->
         "create", help=f"Make a key. Example: trefoil {name} keys create shop --scope '*'"
     )
     @click.argument("label")
-    @_scope_options(publishable)
+    @_scope_options(publishable, known)
     def create(
         label: str,
         scopes: tuple[str, ...],
@@ -252,7 +256,7 @@ def _keys_group(name: str, settings: str, migrations: str, publishable: bool) ->
     return group
 
 
-def _scope_options(publishable: bool) -> Callable[[Function], Function]:
+def _scope_options(publishable: bool, known: Sequence[str]) -> Callable[[Function], Function]:
     """--scope of `keys create`; where the service has publishable keys, also what makes one."""
 
     def decorate(function: Function) -> Function:
@@ -266,7 +270,12 @@ def _scope_options(publishable: bool) -> Callable[[Function], Function]:
                 help="May stand in web pages of --origin: opens sessions there and nothing else.",
             )(function)
         return click.option(
-            "--scope", "scopes", multiple=True, required=not publishable, help="May be repeated."
+            "--scope",
+            "scopes",
+            type=click.Choice([*known, "*"]) if known else str,
+            multiple=True,
+            required=not publishable,
+            help="May be repeated; '*' stands for all.",
         )(function)
 
     return decorate

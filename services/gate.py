@@ -2,7 +2,8 @@
 
 Both carry figures of held-out rows in their manifests, with intervals. The candidate is refused
 when its whole interval lies below the live model's figure: a point that is a little lower is
-chance, an interval that is lower is not.
+chance, an interval that is lower is not. A model that ranks is asked the same about new items,
+where enough users took one in both.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ _PATHS = (
     ("topic", "accuracy"),
     ("ndcg@10",),
 )
+# Users that a slice of new items must have to decide anything.
+_FEWEST_USERS = 20
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,23 @@ def not_worse(live: Version | None, candidate: Path) -> None:
             f"the candidate and the live model cannot be compared: {has} against {had}",
             mend="Train again on rows with the same labels, and enough of them, or use --force.",
         )
+    _refuse_worse(old, new)
+    old_cold, new_cold = (cold(read_manifest(folder).metrics) for folder in (live.path, candidate))
+    if old_cold is not None and new_cold is not None:
+        _refuse_worse(old_cold, new_cold)
+
+
+def cold(metrics: Mapping[str, Any]) -> Figure | None:
+    """The figure on items without an event in training, None where too few users took one."""
+    slices = metrics.get("slices")
+    figures = slices.get("cold_items", {}) if isinstance(slices, Mapping) else {}
+    value, interval = figures.get("ndcg@10"), figures.get("ndcg@10_ci")
+    if value is None or interval is None or figures.get("users", 0) < _FEWEST_USERS:
+        return None
+    return Figure("ndcg@10 of new items", float(value), float(interval[0]), float(interval[1]))
+
+
+def _refuse_worse(old: Figure, new: Figure) -> None:
     if new.high < old.value:
         raise PromotionRefused(
             f"held-out {new.name} is {new.value:.3f} ({new.low:.3f} to {new.high:.3f}), "

@@ -233,7 +233,7 @@ def _model_facts(manifest: Manifest, folder: Path, head: str) -> dict[str, Any]:
 
 
 def _sha256(path: Path) -> str:
-    from core.models import sha256_of
+    from core.files import sha256_of
 
     return sha256_of(path)
 

@@ -72,32 +72,33 @@ _STREAMS: dict[int | str, dict[str, Any]] = {200: {"content": {EVENT_STREAM: {}}
 Chatting = Annotated[Caller, requires("chat", SESSION)]
 
 
-def _replier(connection: HTTPConnection) -> Replier:
+# Not plain functions: those are handed over to a worker thread at every request.
+async def _replier(connection: HTTPConnection) -> Replier:
     replier: Replier = connection.app.state.replier
     return replier
 
 
-def _conversations(connection: HTTPConnection) -> ConversationStore:
+async def _conversations(connection: HTTPConnection) -> ConversationStore:
     store: ConversationStore = connection.app.state.conversations
     return store
 
 
-def _feedback(connection: HTTPConnection) -> FeedbackStore:
+async def _feedback(connection: HTTPConnection) -> FeedbackStore:
     store: FeedbackStore = connection.app.state.feedback
     return store
 
 
-def _people(connection: HTTPConnection) -> People:
+async def _people(connection: HTTPConnection) -> People:
     people: People = connection.app.state.people
     return people
 
 
-def _tokens(connection: HTTPConnection) -> SessionTokens:
+async def _tokens(connection: HTTPConnection) -> SessionTokens:
     tokens: SessionTokens = connection.app.state.tokens
     return tokens
 
 
-def _admin(connection: HTTPConnection) -> Admin:
+async def _admin(connection: HTTPConnection) -> Admin:
     admin: Admin = connection.app.state.admin
     return admin
 
@@ -124,7 +125,7 @@ async def socket(
     sockets: OpenSockets = state.sockets
     rules: SocketRules = state.socket_rules
 
-    following = Following(_people(socket).handoffs)
+    following = Following(state.people.handoffs)
 
     async def answer(body: ChatRequest, caller: Caller) -> dict[str, Any]:
         message = _message(body, caller)
@@ -164,7 +165,10 @@ def open_session(
 ) -> Any:
     """A conversation of one's own for a visitor of a website, with the token that opens it."""
     token = None if body is None else body.token
-    return tokens.open(caller, connection.headers.get("origin"), token)
+    opened = tokens.open(caller, connection.headers.get("origin"), token)
+    return SessionOut(
+        token=opened.token, conversation_id=opened.subject, expires_at=opened.expires_at
+    )
 
 
 @bound.post("/v1/feedback", response_model=FeedbackOut)

@@ -48,14 +48,15 @@ from services.customer_service.people import People
 from services.customer_service.prototypes import Taught
 from services.customer_service.reader import Reader
 from services.customer_service.reply import Replier
-from services.customer_service.sessions import SessionTokens, kept_secret
+from services.customer_service.sessions import SessionTokens
 from services.customer_service.settings import Settings
 from services.customer_service.situation import Place
 from services.customer_service.store import ConversationStore
 from services.customer_service.stream import OpenSockets, SocketRules, error_events
-from services.customer_service.tables import MIGRATIONS, api_keys
+from services.customer_service.tables import MIGRATIONS, api_keys, secrets
 from services.customer_service.teach import Promoter, Teacher, model_of
 from services.customer_service.understanding import KIND, IntentModel
+from services.session_tokens import kept_secret
 
 _log = logging.getLogger(__name__)
 
@@ -141,7 +142,9 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(ensure_current, parts.engine, MIGRATIONS, command=settings.command)
-        tokens.use(settings.session_secret or await asyncio.to_thread(kept_secret, parts.sessions))
+        tokens.use(
+            settings.session_secret or await asyncio.to_thread(kept_secret, parts.sessions, secrets)
+        )
         reader = Reader(
             cache_texts=settings.cache_texts,
             max_queue=settings.max_queue,

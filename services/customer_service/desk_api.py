@@ -58,12 +58,12 @@ Cursor = Annotated[str, Query(max_length=41)]
 Conversation = Annotated[Identifier, Path()]
 
 
-def _people(request: Request) -> People:
+async def _people(request: Request) -> People:
     people: People = request.app.state.people
     return people
 
 
-def _conversations(request: Request) -> ConversationStore:
+async def _conversations(request: Request) -> ConversationStore:
     store: ConversationStore = request.app.state.conversations
     return store
 
@@ -72,7 +72,7 @@ Desk = Annotated[People, Depends(_people)]
 Store = Annotated[ConversationStore, Depends(_conversations)]
 
 
-def _person(caller: Annotated[Caller, requires(DESK)]) -> Caller:
+async def _person(caller: Annotated[Caller, requires(DESK)]) -> Caller:
     if not caller.person:
         raise Unauthorized("nobody is logged in here", mend="Log in: POST /v1/desk/login.")
     return caller

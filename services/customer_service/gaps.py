@@ -1,7 +1,7 @@
 """What do customers ask that the bot could not answer?
 
     turns     of the last days that ended in abstain, handoff, clarify, or a hedged article, but
-              for those that a failed webhook handed over
+              for those that a failed webhook handed over, or that a person heard already
     groups    their messages, redacted, by topic
     gap       a group with its name, its size, what there is near to it, and an agent's answer
 
@@ -75,6 +75,9 @@ class LoggedTurn:
     def unanswered(self) -> bool:
         """Whether the customer got no answer to rely on. A pressed button is no question."""
         if self.message.lstrip().startswith("/") or is_small_talk(self.message):
+            return False
+        # Said to the person who had the conversation, and answered by them.
+        if self.action == "handoff" and (not self.text or opens_with("reading_along", self.text)):
             return False
         # A webhook that fails is mended at the company's server, and not by writing an answer.
         if any(opens_with("call_failed", part) for part in self.text.split("\n\n")):

@@ -15,14 +15,13 @@ import hashlib
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from core.data.records import OUT_OF_SCOPE
 from core.inference.encoder import UNKNOWN_LIMIT, TextEncoder
-from services.customer_service.content import ContentStore
 from services.customer_service.domain import Candidate, Reading
 from services.customer_service.examples import Example, ExampleStore, key_of
 from services.customer_service.understanding import RANKED, FloatArray, IntentModel, Understood
@@ -107,8 +106,15 @@ def taught_reading(reading: Reading, match: Match) -> Reading:
     return Reading(ranked, match.chance, max(match.chance, reading.pair_chance), sure=True)
 
 
+class Vectors(Protocol):
+    """Where the vectors of texts are kept, by the digest of the text; `ContentStore` is one."""
+
+    def vectors(self, encoder_id: str, digests: Sequence[str]) -> dict[str, FloatArray]: ...
+    def put_vectors(self, encoder_id: str, vectors: Mapping[str, FloatArray]) -> None: ...
+
+
 def prototypes_of(
-    examples: Sequence[Example], version: int, vectors: ContentStore, model: IntentModel | None
+    examples: Sequence[Example], version: int, vectors: Vectors, model: IntentModel | None
 ) -> Prototypes:
     """Ready for the model; texts that its search encoder has not read yet are read and stored."""
     exact = {example.key: example.intent for example in examples}
@@ -176,7 +182,7 @@ def _embeddings(
 class Taught:
     """The examples that hold now in this process; readers take `current` and never wait."""
 
-    def __init__(self, store: ExampleStore, vectors: ContentStore) -> None:
+    def __init__(self, store: ExampleStore, vectors: Vectors) -> None:
         self._store = store
         self._vectors = vectors
         self._lock = threading.Lock()

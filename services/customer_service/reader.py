@@ -62,7 +62,7 @@ class Reader:
     async def _classified(self, model: IntentModel, text: str) -> Understood:
         known = self._understood.get(model.cache_key, text)
         if known is None:
-            work = _Work(model, model.understand, text, model.tokenize(text))
+            work = _Work(model, model.understand_prepared, *model.prepared(text))
             known = await self._batcher.submit(work, len(work.tokens.ids))
             self._understood.put(model.cache_key, text, known)
         return known

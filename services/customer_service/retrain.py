@@ -1,6 +1,6 @@
 """When does the model learn what was taught, and does the new one earn the live one's place?
 
-Enough new examples  →  train (trainee.py)  →  judge (judge.py)  →  go live, or wait for a person
+Enough new examples → train (services/trainee.py) → judge (judge.py) → go live, or wait for a person
 
 One worker at a time does it (a lease). The training is `trefoil customer-service train` on the
 team's own rows and the examples, with the options of the live model; torch stays in that process.
@@ -9,7 +9,6 @@ team's own rows and the examples, with the options of the live model; torch stay
 from __future__ import annotations
 
 import csv
-import json
 import logging
 import shutil
 import tempfile
@@ -36,17 +35,14 @@ from services.customer_service.risk import DEFAULT_OOS_SHARE
 from services.customer_service.settings import Settings
 from services.customer_service.store import ConversationStore
 from services.customer_service.tables import leases
-from services.customer_service.trainee import Training
 from services.customer_service.understanding import HEAD, KIND, REDACTED
+from services.trainee import Training, options_of, until_done
 
 _log = logging.getLogger(__name__)
 
 LEASE: Final = "retraining steps"
 # Candidates that wait for a person, the newest, are kept whole; each is as large as a model.
 KEPT: Final = 3
-# Seconds between two renewals of the lease, and between two looks whether to stop.
-_RENEWAL: Final = 20.0
-_LOOK: Final = 0.2
 
 Rows = Sequence[tuple[str, str]]
 
@@ -157,15 +153,7 @@ class Retrainer:
     def _train(self, arguments: Sequence[str], task: _Task) -> Generator[int, None, None]:
         _log.info("training", extra={"examples": len(task.examples)})
         with Training(arguments, task.folder / "train.log") as training:
-            status = None
-            while status is None:
-                yield 1
-                for _ in range(int(_RENEWAL / _LOOK)):
-                    status = training.wait(_LOOK)
-                    if status is not None or self._stop.is_set():
-                        break
-            if status != 0:
-                raise TrefoilError(f"the training failed: {training.last_line()}")
+            yield from until_done(training, self._stop)
 
     def _settle(self, task: _Task, judgement: Judgement) -> int:
         """Store the candidate, and make it live where it may be; its number."""
@@ -255,21 +243,11 @@ def training_arguments(manifest: Manifest, data: Path, output: Path, config: Pat
     """`trefoil` with the options that the live model was trained with; those of a tuning go to the
     file `config`. The share of out-of-scope questions is that of its threshold, or the default
     where it had none to fit on."""
-    classifier: Mapping[str, Any] = manifest.settings["classifier"]
     decision: Mapping[str, Any] = manifest.settings["decision"]
-    arguments = [
+    redacted = bool(manifest.settings.get(REDACTED, False))
+    return [
         *("customer-service", "train", "--data", str(data), "--output", str(output)),
-        *("--preset", str(classifier["preset"]), "--base-model", manifest.base_model),
-        *("--seed", str(classifier["seed"]), "--risk", str(decision["risk"])),
+        *("--risk", str(decision["risk"])),
         *("--oos-share", str(decision["oos_share"] or DEFAULT_OOS_SHARE)),
+        *options_of(manifest, redacted=redacted, config=config),
     ]
-    if not manifest.settings.get(REDACTED, False):
-        arguments.append("--keep-personal-data")
-    if classifier.get("label_names"):
-        arguments.append("--label-names")
-    tuning = classifier.get("tuning") or {}
-    if tuning.get("config"):
-        with written_whole(config) as file:
-            json.dump({"config": tuning["config"]}, file)
-        arguments += ["--config", str(config)]
-    return arguments

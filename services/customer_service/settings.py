@@ -20,6 +20,9 @@ class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="TREFOIL_CUSTOMER_SERVICE_")
 
     port: Port = 8001
+    # Turns come one by one and a text is short: a second thread waits more than it works, and the
+    # other core is needed for all the rest of a turn (benchmarks/README.md).
+    threads: int = Field(default=1, ge=1, le=256)
     # The language of an answer where neither the request nor the script of the message tells it.
     default_locale: Literal["en", "zh"] = "en"
     # Characters of one message; more is refused.

@@ -39,17 +39,17 @@ _LARGEST_NUMBER = 2**63 - 1
 Number = Annotated[int, Path(ge=1, le=_LARGEST_NUMBER)]
 
 
-def _teacher(request: Request) -> Teacher:
+async def _teacher(request: Request) -> Teacher:
     teacher: Teacher = request.app.state.teacher
     return teacher
 
 
-def _promoter(request: Request) -> Promoter:
+async def _promoter(request: Request) -> Promoter:
     promoter: Promoter = request.app.state.promoter
     return promoter
 
 
-def _tests(request: Request) -> RegressionTests:
+async def _tests(request: Request) -> RegressionTests:
     tests: RegressionTests = request.app.state.regression_tests
     return tests
 

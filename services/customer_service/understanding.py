@@ -142,19 +142,25 @@ class IntentModel:
         """What an encoder of this model reads of a message or of an example."""
         return for_model(self._as_trained(text))
 
-    def tokenize(self, text: str) -> Tokens:
-        """Step 1 for one message, so that a batcher knows its size."""
-        return self.classifier.tokenize([self._as_trained(text)])[0]
+    def prepared(self, text: str) -> tuple[str, Tokens]:
+        """What the classifier reads of one message: its text and tokens. Apart from the reading, so
+        that a batcher knows its size."""
+        text = self._as_trained(text)
+        return text, self.classifier.tokenize([text])[0]
 
-    def understand(
-        self, texts: Sequence[str], tokens: Sequence[Tokens] | None = None
+    def understand(self, texts: Sequence[str]) -> list[Understood]:
+        """Each message understood."""
+        return self.read(self.predict(texts))
+
+    def understand_prepared(
+        self, texts: Sequence[str], tokens: Sequence[Tokens]
     ) -> list[Understood]:
-        """Each message understood; `tokens` if they were made before."""
-        return self.read(self.predict(texts, tokens))
+        """As `understand`, of what `prepared` gave."""
+        return self.read(self.classifier.predict(texts, tokens))
 
-    def predict(self, texts: Sequence[str], tokens: Sequence[Tokens] | None = None) -> Predictions:
+    def predict(self, texts: Sequence[str]) -> Predictions:
         """What the classifier says, undecided: for evaluation."""
-        return self.classifier.predict([self._as_trained(text) for text in texts], tokens)
+        return self.classifier.predict([self._as_trained(text) for text in texts])
 
     def _as_trained(self, text: str) -> str:
         """The message as the classifier knows such messages from training."""

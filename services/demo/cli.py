@@ -46,7 +46,7 @@ def demo(replay_port: int, hours_per_minute: float) -> None:
         raise click.ClickException(f"no sample data at {data}. Run the demo from a clone.")
     folder = _demo_folder()
     news_database = folder / "finance_sentiment.db"
-    os.environ.update(_demo_settings(news_database, replay_port))
+    os.environ.update(_demo_settings(data, news_database, replay_port))
     services = steps.sample_services(data)
     ports = {s.settings.port: s.command for s in services}
     require_free_ports({**ports, replay_port: "the news replay"})
@@ -77,11 +77,12 @@ def _demo_folder() -> Path:
     return ServiceSettings().var_dir / "demo"
 
 
-def _demo_settings(news_database: Path, replay_port: int) -> dict[str, str]:
+def _demo_settings(data: Path, news_database: Path, replay_port: int) -> dict[str, str]:
     """What differs from a real installation: news of its own, and feeds on this machine."""
     prefix = "TREFOIL_FINANCE_SENTIMENT_"
     return {
         f"{prefix}DATABASE_URL": f"sqlite:///{news_database}",
+        f"{prefix}COMPANIES": str(data / "finance_sentiment" / "companies.yaml"),
         f"{prefix}FETCH_ALLOW": f"127.0.0.1:{replay_port}",
         # The replay publishes an hour of news in a second.
         f"{prefix}FETCH_INTERVAL": "5",

@@ -221,10 +221,10 @@ def make_settings(tmp_path: Path) -> Callable[..., Settings]:
     return make
 
 
-@pytest.fixture
-def shop(make_settings: Callable[..., Settings], artifact: Path, shop_files: Path) -> Settings:
-    """Settings of a service that has a live model, answers and articles."""
-    settings = make_settings()
+@pytest.fixture(scope="session")
+def stocked(tmp_path_factory: pytest.TempPathFactory, artifact: Path, shop_files: Path) -> Settings:
+    """A service's folder with a live model, answers and articles; copied, never changed."""
+    settings = Settings(var_dir=tmp_path_factory.mktemp("stocked"), threads=1)
     Registry(settings.models_dir, KIND).promote(artifact)
     run_import(
         settings,
@@ -232,6 +232,14 @@ def shop(make_settings: Callable[..., Settings], artifact: Path, shop_files: Pat
         articles=shop_files / "articles",
         now=lambda: NOW,
     )
+    return settings
+
+
+@pytest.fixture
+def shop(make_settings: Callable[..., Settings], stocked: Settings) -> Settings:
+    """Settings of a service that has a live model, answers and articles."""
+    settings = make_settings()
+    copytree(stocked.var_dir, settings.var_dir)
     return settings
 
 

@@ -97,6 +97,11 @@ def test_a_failed_webhook_is_no_unanswered_question(language: str, before: str, 
     assert unanswered([turn], HANDS_OFF) == []
 
 
+@pytest.mark.parametrize("text", [phrase("reading_along", "en", "en"), ""])
+def test_what_is_said_while_a_person_has_the_conversation_is_no_gap(text: str) -> None:
+    assert unanswered([logged("it still hums", "handoff", text)], HANDS_OFF) == []
+
+
 def test_a_handover_to_which_a_form_came_stays_one() -> None:
     turn = logged("it hums", "handoff", phrase("give_up", "en", "en"), intent="repair")
     assert len(unanswered([turn], HANDS_OFF)) == 1

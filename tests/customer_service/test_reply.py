@@ -56,10 +56,10 @@ class Model:
         self.readings: dict[str, Reading] = {}
         self.asked: list[str] = []
 
-    def tokenize(self, text: str) -> Any:
-        return SimpleNamespace(ids=np.zeros(len(text.split()) + 2, dtype=np.int64))
+    def prepared(self, text: str) -> tuple[str, Any]:
+        return text, SimpleNamespace(ids=np.zeros(len(text.split()) + 2, dtype=np.int64))
 
-    def understand(self, texts: Sequence[str], tokens: Any = None) -> list[Understood]:
+    def understand_prepared(self, texts: Sequence[str], tokens: Any) -> list[Understood]:
         self.asked += texts
         vague = read(("status", 0.3), ("cancel", 0.2), ("person", 0.1), ("silent", 0.05))
         return [

@@ -31,8 +31,8 @@ from services.customer_service.retrain import Retrainer, merged, training_argume
 from services.customer_service.settings import Settings
 from services.customer_service.store import ConversationStore, Turn
 from services.customer_service.tables import leases
-from services.customer_service.trainee import NICE, Training
 from services.customer_service.understanding import KIND
+from services.trainee import NICE, Training
 
 # After any training of this run.
 NOW = datetime(2100, 3, 1, 12, 0, tzinfo=UTC)
@@ -393,7 +393,7 @@ def _imported_by(module: str) -> set[str]:
 _WORKER = """
 import sys, threading
 from pathlib import Path
-from services.customer_service.trainee import Training
+from services.trainee import Training
 training = Training(["customer-service", "worker"], Path(sys.argv[1]))
 print(training.pid, flush=True)
 threading.Event().wait()

@@ -174,7 +174,7 @@ def test_personal_data_stays_where_that_is_asked_for(tmp_path: Path) -> None:
 def test_a_message_is_classified_as_its_redacted_form(model: IntentModel) -> None:
     original, redacted = model.predict([_PERSONAL, _REDACTED]).heads["intent"].probabilities
     assert (original == redacted).all()
-    assert model.tokenize(_PERSONAL).ids.tolist() == model.tokenize(_REDACTED).ids.tolist()
+    assert model.prepared(_PERSONAL)[1].ids.tolist() == model.prepared(_REDACTED)[1].ids.tolist()
 
 
 def test_a_model_of_texts_as_they_are_reads_messages_as_they_are(
@@ -186,7 +186,7 @@ def test_a_model_of_texts_as_they_are_reads_messages_as_they_are(
     assert manifest["settings"].pop("redacted") is True
     (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
     model = IntentModel.load(folder, threads=1, check=False)
-    assert model.tokenize(_PERSONAL).ids.tolist() != model.tokenize(_REDACTED).ids.tolist()
+    assert model.prepared(_PERSONAL)[1].ids.tolist() != model.prepared(_REDACTED)[1].ids.tolist()
 
 
 @pytest.mark.parametrize(

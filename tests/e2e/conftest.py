@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from services.cli import trefoil as command
 
@@ -30,12 +33,19 @@ def first_rows(source: Path, target: Path, rows: int) -> Path:
 
 @pytest.fixture(scope="session")
 def trained_services(tmp_path_factory: pytest.TempPathFactory, tiny_base_model: Path) -> Path:
-    """The run-time folder: a live model, a migrated database and sample content for each."""
-    var = tmp_path_factory.mktemp("var")
-    small = tmp_path_factory.mktemp("small")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TREFOIL_VAR", str(var))
-        fill(small, ("--preset", "fast", "--base-model", str(tiny_base_model)))
+    """The run-time folder: a live model, a migrated database and sample content for each. Made by
+    the first process of the run that asks, and copied by each."""
+    var = tmp_path_factory.mktemp("services") / "var"
+    base = tmp_path_factory.getbasetemp()
+    made = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained-services"
+    with FileLock(f"{made}.lock"):
+        if not made.exists():
+            small = tmp_path_factory.mktemp("small")
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("TREFOIL_VAR", str(small / "var"))
+                fill(small, ("--preset", "fast", "--base-model", str(tiny_base_model)))
+            (small / "var").rename(made)
+    shutil.copytree(made, var)
     return var
 
 

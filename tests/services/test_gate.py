@@ -102,3 +102,22 @@ def test_the_figure_that_decides_is_the_services_headline(
     metrics: dict[str, Any], expected: Figure | None
 ) -> None:
     assert headline(metrics) == expected
+
+
+def ranking(cold: float, users: int) -> dict[str, Any]:
+    cold_items = {"users": users, "ndcg@10": cold, "ndcg@10_ci": [cold - 0.02, cold + 0.02]}
+    return {"ndcg@10": 0.3, "ndcg@10_ci": [0.25, 0.35], "slices": {"cold_items": cold_items}}
+
+
+def test_a_ranking_that_got_worse_on_new_items_is_refused_where_enough_users_say_so(
+    write: Write,
+) -> None:
+    with pytest.raises(PromotionRefused, match=r"of new items is 0\.100"):
+        judge(write, ranking(0.2, 30), ranking(0.1, 30))
+
+
+@pytest.mark.parametrize(("cold", "users"), [(0.19, 30), (0.1, 19), (0.3, 30)])
+def test_chance_and_a_few_users_say_nothing_of_new_items(
+    write: Write, cold: float, users: int
+) -> None:
+    judge(write, ranking(0.2, 30), ranking(cold, users))

@@ -278,7 +278,7 @@ def _said(answer: Mapping[str, Any]) -> dict[str, Any]:
     return said
 
 
-def _desk(request: Request) -> Desk:
+async def _desk(request: Request) -> Desk:
     desk: Desk | None = request.app.state.desk
     if desk is None:
         raise NotFound(

@@ -134,7 +134,7 @@ class Completions:
     def _usage(self, question: str, text: str) -> dict[str, int]:
         """Tokens as the live model's encoder counts them; beyond what it reads they are not."""
         model = self.models.current()
-        asked, told = (len(model.tokenize(said).ids) for said in (question, text))
+        asked, told = (len(model.prepared(said)[1].ids) for said in (question, text))
         return {"prompt_tokens": asked, "completion_tokens": told, "total_tokens": asked + told}
 
     def listed(self) -> dict[str, Any]:
@@ -202,7 +202,7 @@ _KINDS: Final[Mapping[int, tuple[str, str | None]]] = {
 }
 
 
-def _completions(request: Request) -> Completions:
+async def _completions(request: Request) -> Completions:
     completions: Completions = request.app.state.completions
     return completions
 

@@ -136,12 +136,12 @@ def responses(recipient_id: str, answer: Mapping[str, Any]) -> list[dict[str, An
     return [said, {"recipient_id": recipient_id, "custom": more}] if more else [said]
 
 
-def _replier(request: Request) -> Replier:
+async def _replier(request: Request) -> Replier:
     replier: Replier = request.app.state.replier
     return replier
 
 
-def _parser(request: Request) -> Parser:
+async def _parser(request: Request) -> Parser:
     parser: Parser = request.app.state.parser
     return parser
 
