@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import os
 import platform
+import statistics
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
 
 from core.artifacts import library_versions, now_iso
 
@@ -32,7 +37,40 @@ def machine() -> dict[str, Any]:
     if cpuinfo.exists():
         lines = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
         model = lines[0].split(":", 1)[1].strip() if lines else model
-    return {"cores": os.cpu_count(), "processor": model, "libraries": library_versions()}
+    return {
+        "cores": os.cpu_count(),
+        "processor": model,
+        "probe_ms": probe(),
+        "libraries": library_versions(),
+    }
+
+
+def probe() -> dict[str, float]:
+    """Milliseconds of two fixed pieces of work on one core, the best and the median of nine: plain
+    Python, and a product of matrices. A box that is shared with others may be three times slower
+    in one hour than in the next; these tell what seconds elsewhere in the record are worth."""
+    left = np.ones((64, 1536), dtype=np.float32)
+    right = np.ones((1536, 384), dtype=np.float32)
+
+    def count() -> None:
+        total = 0
+        for number in range(200_000):
+            total += number
+
+    def multiply() -> None:
+        for _ in range(10):
+            left @ right
+
+    found: dict[str, float] = {}
+    for name, work in (("python", count), ("product", multiply)):
+        times = []
+        with threadpool_limits(1, user_api="blas"):
+            for _ in range(9):
+                began = time.perf_counter()
+                work()
+                times.append(1e3 * (time.perf_counter() - began))
+        found |= {f"{name}_best": min(times), f"{name}_median": statistics.median(times)}
+    return {name: round(value, 2) for name, value in found.items()}
 
 
 def save(name: str, content: Mapping[str, Any]) -> None:

@@ -15,9 +15,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sqlalchemy import Engine
+
 from benchmarks.common import save, table
-from core.db.engine import session_factory
-from core.db.migrations import migrated_engine
+from core.db.engine import make_engine, session_factory
+from core.db.migrations import upgrade
 from services.customer_service.store import ConversationStore, Turn
 from services.customer_service.tables import MIGRATIONS
 
@@ -54,6 +56,15 @@ def postgres() -> Iterator[str | None]:
             server.cleanup()
 
 
+@contextmanager
+def empty_database(url: str) -> Iterator[Engine]:
+    """With the tables of the service."""
+    engine = make_engine(url)
+    upgrade(engine, MIGRATIONS)
+    yield engine
+    engine.dispose()
+
+
 def turn(conversation: int, number: int) -> Turn:
     """As long as turns are: a question, an answer, a few slots."""
     return Turn(
@@ -69,7 +80,7 @@ def turn(conversation: int, number: int) -> Turn:
 
 
 def measure(name: str, url: str) -> dict[str, str]:
-    with migrated_engine(url, MIGRATIONS, command="benchmark") as engine:
+    with empty_database(url) as engine:
         store = ConversationStore(session_factory(engine), session_factory(engine, read_only=True))
 
         def write(conversation: int) -> None:

@@ -33,11 +33,11 @@ from benchmarks.fixture_expectations import (
     with_titles,
 )
 from core.db.engine import make_engine, session_factory
+from core.markup import plain_text
 from core.net import Response
 from services.finance_sentiment.domain import MAX_TITLE
 from services.finance_sentiment.feeds import Fetched, Source, fetch_feed
 from services.finance_sentiment.intake import Incoming, add_stories
-from services.finance_sentiment.stories import plain_text
 from services.finance_sentiment.tables import metadata
 
 LIMIT_SECONDS = 2.0

@@ -229,10 +229,10 @@ def composed_lines(
                     home[trade].append((bool(addresses), right))
     for trade, answered in home.items():
         said = np.array([a for a, _ in answered], dtype=float)
-        right = np.array([r for a, r in answered if a], dtype=float)
+        cites = np.array([r for a, r in answered if a], dtype=float)
         system = f"composed, {trade} evidence"
         lines.append(_line(name, system, "answered", said, None))
-        lines.append(_line(name, system, "of these, cites the relevant one", right, None))
+        lines.append(_line(name, system, "of these, cites the relevant one", cites, None))
         false = np.array(abroad[trade], dtype=float)
         lines.append(_line(name, system, "answered in another collection", false, None))
     return lines

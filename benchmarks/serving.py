@@ -35,7 +35,8 @@ REQUESTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 def main() -> None:
     prepare()
-    results, rows, bars = {}, [], []
+    results: dict[str, dict[str, Any]] = {}
+    rows, bars = [], []
     for service, (path, body) in REQUESTS.items():
         runs = [measure(service, path, body) for _ in range(STARTS)]
         start = statistics.median(r["ready_s"] for r in runs)

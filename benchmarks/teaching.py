@@ -78,7 +78,7 @@ def taught(rows: Rows, model: IntentModel) -> Prototypes:
         for said, intent in rows
         for key, text in keyed([said]).items()
     ]
-    return prototypes_of(examples, 1, Vectors(), model)  # type: ignore[arg-type]
+    return prototypes_of(examples, 1, Vectors(), model)
 
 
 def judge(model: IntentModel, examples: Prototypes, rows: Rows, new: set[str]) -> dict[str, float]:
@@ -168,7 +168,7 @@ def main() -> None:
               if name in draws[0]]  # fmt: skip
     lines = [line(name, [d[name] for d in draws]) for name in stages]  # type: ignore[misc]
     table(list(lines[0]), [list(map(str, entry.values())) for entry in lines])
-    plain = float(np.mean([d["plain"] for d in draws]))  # type: ignore[arg-type]
+    plain = float(np.mean([d["plain"] for d in draws]))
     print(f"plain nearest neighbour, no bar: accuracy on new questions {plain:.3f}")
     name = f"teaching{'_oos' if asked.oos else ''}"
     save(name, {"lines": lines, "plain": plain, "draws": draws})

@@ -9,6 +9,7 @@ import argparse
 
 from benchmarks.common import public_data
 from benchmarks.quality.common import Bar, Board, accuracy_of, frozen, labelled, read, serve
+from core.training.classifier import Preset
 
 BARS = {"fast": Bar(0.928, 0.935), "accurate": Bar(0.936, 0.945)}
 SECONDS = {"fast": Bar(90, higher=False), "accurate": Bar(1800, higher=False)}
@@ -31,7 +32,8 @@ def main() -> None:
         "frozen + LR", "accuracy", len(test), accuracy_of(truth, rival.best), seconds=rival.seconds
     )
     rows = labelled([r["text"] for r in train], intent=[r["intent"] for r in train])
-    for preset in [asked.only] if asked.only else ["fast", "accurate"]:
+    presets: tuple[Preset, ...] = ("fast", "accurate")
+    for preset in [asked.only] if asked.only else presets:
         served = serve(f"banking77_{preset}", rows, ["intent"], preset=preset, seed=asked.seed)
         said = served.predict([r.text for r in labelled(texts)]).heads["intent"]
         board.add(

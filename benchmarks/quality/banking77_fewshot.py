@@ -9,8 +9,10 @@ the frozen and the tuned model of the examples as teachers).
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.common import public_data
 from benchmarks.quality.common import Bar, Board, frozen, labelled, read, serve
@@ -98,12 +100,16 @@ def main() -> None:
                 f"{shots}-shot {system}",
                 "accuracy",
                 len(truth),
-                lambda rows, mean=mean: float(mean[rows].mean()),
+                partial(_mean_of, mean),
                 bar=None if system == "frozen + LR" else BARS[shots],
                 seconds=float(np.mean(seconds[system])),
                 note="draws " + " ".join(f"{d.mean():.4f}" for d in draws),
             )
     board.done()
+
+
+def _mean_of(values: npt.NDArray[np.float64], rows: npt.NDArray[np.intp]) -> float:
+    return float(values[rows].mean())
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from core.evaluation.intervals import bootstrap_statistic
 from core.inference.classifier import Predictions, TextClassifier
 from core.inference.encoder import TextEncoder
 from core.inference.export import export_base_encoder
+from core.models import BUNDLED
 from core.progress import Progress
 from core.text import normalize
 from core.training.classifier import Extra, Preset, train_classifier
@@ -179,7 +180,6 @@ def serve(
         shutil.rmtree(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    options = {} if base_model is None else {"base_model": base_model}
     with write_artifact(folder) as draft:
         trained = train_classifier(
             rows,
@@ -191,7 +191,7 @@ def serve(
             config=config,
             extra=extra,
             progress=progress or Progress(),
-            **options,
+            base_model=base_model or BUNDLED,
         )
         seconds = time.monotonic() - began
         draft.manifest = Manifest(

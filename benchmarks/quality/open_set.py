@@ -54,7 +54,9 @@ def add_open_set(
     inside, outside = scores["in"], scores["out"]
     count = len(inside) + len(outside)
 
-    def part(rows: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.float64], ...]:
+    def part(
+        rows: npt.NDArray[np.intp],
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         return inside[rows[rows < len(inside)]], outside[rows[rows >= len(inside)] - len(inside)]
 
     board.add(system, "oos AUROC", count, lambda r: auroc(*part(r)), bar=auroc_bar, note=note)

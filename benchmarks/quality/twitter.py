@@ -44,12 +44,12 @@ def judge(
     ):
         every = np.arange(len(truth))
         for metric, (score, bar) in scores.items():
-            for rows, which in ((every, ""), (new, ", not seen in train")):
+            for part, which in ((every, ""), (new, ", not seen in train")):
                 board.add(
                     system,
                     metric + which,
-                    len(rows),
-                    _on(rows, truth, best, score),
+                    len(part),
+                    _on(part, truth, best, score),
                     bar=bar if system == asked.preset else None,
                     seconds=seconds,
                     note=note,
