@@ -15,10 +15,10 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from core.errors import NotFound, Unauthorized
 from core.web import Caller, requires
 from core.web.limits import address_bucket
+from core.web.page_login import check_own_page
 from services.customer_service.accounts import Agent
 from services.customer_service.desk_cookie import (
     DESK,
-    check_own_page,
     clear_cookie,
     cookie_of,
     csrf_token,

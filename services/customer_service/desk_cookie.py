@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
@@ -20,6 +19,7 @@ from starlette.types import Scope
 
 from core.errors import Forbidden
 from core.web import Caller
+from core.web.page_login import check_own_page
 from services.customer_service.accounts import Accounts, LogIn
 
 COOKIE: Final = "trefoil_desk"
@@ -64,21 +64,6 @@ def csrf_token(token: str) -> str:
     return hmac.new(content, b"csrf token of the desk", hashlib.sha256).hexdigest()
 
 
-def check_own_page(headers: Headers) -> None:
-    """Forbidden where the browser says that another site's page sends this. What is no browser
-    says nothing."""
-    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    if site is not None:
-        own = site == "same-origin"
-    else:
-        own = origin is None or _host(origin) == headers.get("host", "").lower()
-    if not own:
-        raise Forbidden(
-            "a page of another site sent this",
-            mend="Use the desk's own pages; a proxy in front must pass on the Host header.",
-        )
-
-
 def set_cookie(response: Response, begun: LogIn, *, secure: bool) -> None:
     """Give the browser the session, until it is closed or the session is over."""
     response.set_cookie(
@@ -93,11 +78,3 @@ def clear_cookie(response: Response) -> None:
 
 def _said(headers: Headers) -> bytes:
     return headers.get(_HEADER, "").encode("utf-8", "replace")
-
-
-def _host(origin: str) -> str:
-    """Host and port of an origin, "" for none ("null")."""
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:
-        return ""
