@@ -15,60 +15,129 @@ import click
 
 if TYPE_CHECKING:
     from services.demo.processes import Processes
+    from services.demo.visitors import Question, Shoppers
 
 REPLAY_PORT = 8010
 REPLAYED_HOURS = 12
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option(
     "--replay-port", default=REPLAY_PORT, show_default=True, type=click.IntRange(1, 65535)
 )
 @click.option(
     "--hours-per-minute",
-    default=60.0,
+    default=8.0,
     show_default=True,
     help="How fast the last hours of the news replay run.",
 )
-def demo(replay_port: int, hours_per_minute: float) -> None:
-    """Train what is missing on shared_data, then serve all three.
+@click.pass_context
+def demo(context: click.Context, replay_port: int, hours_per_minute: float) -> None:
+    """Train what is missing on shared_data, then serve all three with made-up visitors.
 
     Example: trefoil demo
     """
-    from services.cli import repository_root
-    from services.demo import steps
-    from services.demo.processes import Processes, require_free_ports
+    if context.invoked_subcommand is None:
+        _run(replay_port, hours_per_minute)
+
+
+@demo.command(help="What `trefoil demo` runs for port 8000. Example: trefoil demo start-page")
+def start_page() -> None:
+    from core.web import run_server
+    from services.demo.start_page import StartPageSettings, create_app
+    from services.demo.steps import sample_services
+
+    services = {s.command: s.url for s in sample_services(_data(), _shop_folder())}
+    settings = StartPageSettings()
+    run_server(lambda: create_app(settings, services), settings)
+
+
+@demo.command(help="Made-up visitors for running services. Example: trefoil demo traffic")
+def traffic() -> None:
+    import asyncio
+
+    from services.demo.steps import sample_services
+    from services.demo.traffic import visit
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    data = repository_root() / "shared_data"
-    if not data.is_dir():
-        raise click.ClickException(f"no sample data at {data}. Run the demo from a clone.")
-    folder = _demo_folder()
+    bot, _, shop = sample_services(_data(), _shop_folder())
+    try:
+        asyncio.run(visit(bot.url, shop.url, *_people()))
+    except KeyboardInterrupt:
+        click.echo("stopped")
+
+
+@demo.command(help="Two weeks of made-up visits, up to now. Example: trefoil demo past")
+def past() -> None:
+    import asyncio
+
+    from services.demo.history import make_past
+
+    asked, visited = asyncio.run(make_past(_demo_folder(), *_people(), datetime.now(UTC)))
+    click.echo(f"{asked} conversations and {visited} visits")
+
+
+def _run(replay_port: int, hours_per_minute: float) -> None:
+    from services.demo import steps
+    from services.demo.history import moved_shop
+    from services.demo.processes import Processes, require_free_ports
+    from services.demo.start_page import StartPageSettings
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    data, folder = _data(), _demo_folder()
     news_database = folder / "finance_sentiment.db"
     os.environ.update(_demo_settings(data, news_database, replay_port))
-    services = steps.sample_services(data)
+    services = steps.sample_services(data, _shop_folder())
     ports = {s.settings.port: s.command for s in services}
-    require_free_ports({**ports, replay_port: "the news replay"})
+    front = StartPageSettings()
+    require_free_ports({front.port: "the start page", **ports, replay_port: "the news replay"})
     steps.require_disk(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
+        moved_shop(data / "recommender", _shop_folder(), datetime.now(UTC))
         steps.train_missing(services)
         steps.prepare_databases(services, news_database)
         steps.import_missing(services)
+        steps.add_agent(folder)
+        steps.make_past()
         with Processes(folder) as running:
+            running.start("start-page", ["demo", "start-page"])
             for service in services:
                 running.start(service.command, [service.command, "serve"])
             running.wait_until_ready({s.command: f"{s.url}/readyz" for s in services})
             _start_news_and_workers(
                 running, data / "finance_sentiment", folder, replay_port, hours_per_minute
             )
-            _announce([s.url for s in services], folder)
+            running.start("visitors", ["demo", "traffic"])
+            _announce(front.port, [s.url for s in services], folder)
             while True:
                 running.check()
                 time.sleep(0.5)
     except KeyboardInterrupt:
         click.echo("\nstopped")
+
+
+def _data() -> Path:
+    from services.cli import repository_root
+
+    data = repository_root() / "shared_data"
+    if not data.is_dir():
+        raise click.ClickException(f"no sample data at {data}. Run the demo from a clone.")
+    return data
+
+
+def _people() -> tuple[list[Question], Shoppers]:
+    from services.demo.visitors import Shoppers, read_questions
+
+    shop = _shop_folder()
+    shoppers = Shoppers.read(shop / "items.csv", shop / "events.csv")
+    return read_questions(_data() / "customer_service"), shoppers
+
+
+def _shop_folder() -> Path:
+    return _demo_folder() / "shop"
 
 
 def _demo_folder() -> Path:
@@ -87,6 +156,7 @@ def _demo_settings(data: Path, news_database: Path, replay_port: int) -> dict[st
         # The replay publishes an hour of news in a second.
         f"{prefix}FETCH_INTERVAL": "5",
         f"{prefix}EVALUATE_TICK": "5",
+        "TREFOIL_RECOMMENDER_SAMPLE_SHOPPERS": str(data / "recommender" / "shoppers.yaml"),
     }
 
 
@@ -121,11 +191,16 @@ def _start_news_and_workers(
         running.start(f"{other}-worker", [other, "worker"])
 
 
-def _announce(urls: Sequence[str], logs: Path) -> None:
+def _announce(port: int, urls: Sequence[str], logs: Path) -> None:
+    from services.demo.visitors import AGENT, PASSWORD
+
     support, news, shop = urls
     json = "-H 'content-type: application/json'"
     click.echo(
         f"""
+Open http://127.0.0.1:{port} in a browser: it shows what runs, and what to try.
+The desk's log-in is {AGENT} with the password {PASSWORD}.
+
 customer_service   {support}
   curl -s {support}/v1/chat {json} -d '{{"message": "where is my order LY-204518?"}}'
 

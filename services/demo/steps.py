@@ -43,11 +43,9 @@ class Service:
         return f"services.{self.kind}.migrations"
 
 
-def sample_services(data: Path) -> list[Service]:
-    """The three services on the sample data in `data`."""
-    support, news, shop = (
-        data / d for d in ("customer_service", "finance_sentiment", "recommender")
-    )
+def sample_services(data: Path, shop: Path) -> list[Service]:
+    """The three services on the sample data in `data`; the shop's files lie in `shop`."""
+    support, news = data / "customer_service", data / "finance_sentiment"
     shop_files = ("--items", str(shop / "items.csv"), "--events", str(shop / "events.csv"))
     return [
         Service(
@@ -128,16 +126,43 @@ def import_missing(services: Sequence[Service]) -> None:
             done.touch()
 
 
-def run(*arguments: str, quiet: bool = False) -> None:
+def add_agent(folder: Path) -> None:
+    """Let the demo's user log in at the desk."""
+    from services.demo.visitors import AGENT, PASSWORD
+
+    done = folder / "agent-added"
+    if not done.exists():
+        words = (
+            "customer-service",
+            "agents",
+            "add",
+            AGENT,
+            "--role",
+            "admin",
+            "--shown-as",
+            "Robin",
+        )
+        run(*words, quiet=True, told=f"{PASSWORD}\n")
+        done.touch()
+
+
+def make_past() -> None:
+    """Give the dashboards a past that ends now."""
+    click.echo("two weeks of made-up visits, up to now")
+    run("demo", "past", quiet=True)
+
+
+def run(*arguments: str, quiet: bool = False, told: str = "") -> None:
     """Run `trefoil <arguments>` to its end; TrefoilError with its last line where it fails.
 
-    Its progress is shown unless `quiet`; its results never are, the demo speaks for itself.
+    Its progress is shown unless `quiet`; its results never are, the demo speaks for itself. `told`
+    is what it reads.
     """
     command = [sys.executable, "-m", "services.cli", *arguments]
     finished = subprocess.run(  # noqa: S603 - our own command
         command,
         check=False,
-        stdin=subprocess.DEVNULL,
+        input=told,
         stdout=subprocess.PIPE if quiet else subprocess.DEVNULL,
         stderr=subprocess.STDOUT if quiet else None,
         text=True,

@@ -11,13 +11,14 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = ("CUSTOMER_SERVICE", "FINANCE_SENTIMENT", "RECOMMENDER")
+SERVICES = ("CUSTOMER_SERVICE", "FINANCE_SENTIMENT", "RECOMMENDER", "START_PAGE")
 
 
 def free_ports(count: int) -> list[int]:
@@ -33,10 +34,14 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture
 def environment(trained_services: Path, tmp_path: Path) -> dict[str, str]:
-    """A copy of the run-time folder and ports of its own."""
+    """A copy of the run-time folder and ports of its own. Its demo ran until three hours ago, so
+    that there is little of the past to make up."""
     var = tmp_path / "var"
     shutil.copytree(trained_services, var)
-    ports = dict(zip(SERVICES, free_ports(3), strict=True))
+    (var / "demo").mkdir()
+    stopped = datetime.now(UTC) - timedelta(hours=3)
+    (var / "demo" / "history-until").write_text(stopped.isoformat())
+    ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
     return {
         **os.environ,
         "TREFOIL_VAR": str(var),
@@ -115,6 +120,13 @@ def test_the_demo_answers_on_all_three_services_and_ctrl_c_leaves_no_process_beh
     assert chat["text"]
     assert len(shelf["items"]) == 3
     assert labels
+
+    front = f"http://127.0.0.1:{environment['TREFOIL_START_PAGE_PORT']}"
+    assert f"Open {front} in a browser" in said
+    with urllib.request.urlopen(f"{front}/state", timeout=30) as answer:
+        state = json.loads(answer.read())
+    assert len(state) == 3
+    assert all(service["ready"] for service in state.values()), state
 
     demo.send_signal(signal.SIGINT)
     rest, _ = demo.communicate(timeout=60)
