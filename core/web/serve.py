@@ -119,10 +119,12 @@ def bound_socket(settings: ServiceSettings) -> Iterator[socket.socket]:
     """A socket bound to host and port; SettingsError with the mend where that fails."""
     listener: socket.socket | None = None
     try:
-        family, kind, _, _, address = socket.getaddrinfo(
+        family, kind, protocol, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listener = socket.socket(family, kind)
+        # With its protocol: asyncio sends at once (TCP_NODELAY) only on what says that it is TCP.
+        # Else the body of an answer waits up to 40 ms for the client to confirm its head.
+        listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -155,6 +156,26 @@ def test_a_taken_port_is_told_with_its_mend(
         taken = settings.replace(port=other.getsockname()[1])
         with pytest.raises(SettingsError, match=r"port \d+ is taken\. .*--port"):
             run_server(make_app, taken)
+
+
+def test_what_is_written_goes_out_at_once(settings: ServiceSettings) -> None:
+    """Not when the client has confirmed what came before: that takes up to 40 ms."""
+    seen: list[int] = []
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ours = writer.get_extra_info("socket")
+        seen.append(ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    async def connect() -> None:
+        with bound_socket(settings.model_copy(update={"port": 0})) as listener:
+            async with await asyncio.start_server(connected, sock=listener):
+                reader, writer = await asyncio.open_connection(*listener.getsockname()[:2])
+                await reader.read()
+                writer.close()
+
+    asyncio.run(connect())
+    assert seen == [1]
 
 
 def test_an_address_of_another_machine_is_told_with_its_mend(settings: ServiceSettings) -> None:
