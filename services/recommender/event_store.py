@@ -11,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
-from sqlalchemy import Column, Select, delete, func, insert, select
+from sqlalchemy import Column, Select, bindparam, delete, func, insert, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.data.records import EventKind
 from services.recommender import comments
 from services.recommender.domain import HISTORY_EVENTS, text_digest
-from services.recommender.event_rows import counted_kind, insert_events, known, owners
+from services.recommender.event_rows import counted_kind, insert_events, known
 from services.recommender.interests import Interaction
 from services.recommender.popularity import Popularity, Seen, count
 from services.recommender.store import CHUNK, advance, locked
-from services.recommender.tables import events, item_counters, sequences
+from services.recommender.tables import events, item_counters, merges, sequences
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +99,9 @@ class EventStore:
         said: dict[int, str] = {}
         with self._readers() as session:
             user_id = _owner(session, user_id, session_id)
-            for column, value in ((events.c.user_id, user_id), (events.c.session_id, session_id)):
-                if value is not None:
-                    for row in session.execute(_newest(column, value)):
+            for query, whose in ((_NEWEST_OF_USER, user_id), (_NEWEST_OF_SESSION, session_id)):
+                if whose is not None:
+                    for row in session.execute(query, {"whose": whose}):
                         found[row.seq] = Interaction(
                             row.item_id, row.kind, row.occurred_at, row.value
                         )
@@ -138,7 +138,7 @@ class EventStore:
 
 def last_numbers(session: Session) -> Mapping[str, int]:
     """The last number of each sequence."""
-    return {row.name: int(row.value) for row in session.execute(select(sequences))}
+    return {row.name: int(row.value) for row in session.execute(_NUMBERS)}
 
 
 def events_after(
@@ -173,7 +173,8 @@ def popularity(session: Session, item_ids: Collection[str] | None) -> dict[str, 
     return found
 
 
-def _newest(column: Column[str], value: str) -> Select[tuple[int, str, str, float, float, str]]:
+def _newest(column: Column[str]) -> Select[tuple[int, str, str, float, float, str]]:
+    """The newest events of whoever `:whose` names."""
     return (
         select(
             events.c.seq,
@@ -183,18 +184,26 @@ def _newest(column: Column[str], value: str) -> Select[tuple[int, str, str, floa
             events.c.value,
             events.c.text_digest,
         )
-        .where(column == value)
+        .where(column == bindparam("whose"))
         .order_by(events.c.occurred_at.desc())
         .limit(HISTORY_EVENTS)
     )
 
 
+# Made once: each request asks them, and to make a statement takes longer than to run it.
+_NEWEST_OF_USER, _NEWEST_OF_SESSION = _newest(events.c.user_id), _newest(events.c.session_id)
+_OWNER = select(merges.c.user_id).where(
+    merges.c.kind == bindparam("kind"), merges.c.from_id == bindparam("whose")
+)
+_NUMBERS = select(sequences)
+
+
 def _owner(session: Session, user_id: str | None, session_id: str | None) -> str | None:
     """Whose history is meant: the user who is named, else the one that the session belongs to, as
     they were merged."""
-    named = [] if user_id is None else [user_id]
-    found = owners(session, [session_id] if session_id and not named else [], named)
-    return next(iter(found.values()), user_id)
+    kind, named = ("session", session_id) if user_id is None else ("user", user_id)
+    owner: str | None = session.scalar(_OWNER, {"kind": kind, "whose": named})
+    return user_id if owner is None else owner
 
 
 def _seen_query() -> Select[tuple[int, str, str, float | None, float, float]]:

@@ -20,6 +20,9 @@ from services.recommender.rules import NO_BOOK, RuleBook, parse_rules
 from services.recommender.store import advance, locked
 from services.recommender.tables import rule_versions, sequences
 
+# Made once: each request asks it.
+_IN_FORCE = select(sequences.c.value).where(sequences.c.name == "rules")
+
 
 @dataclass(frozen=True)
 class RuleVersion:
@@ -45,8 +48,7 @@ class RuleStore:
     def in_force(self) -> RuleBook:
         """The rules that were in force when this was called."""
         with self._readers() as session:
-            query = select(sequences.c.value).where(sequences.c.name == "rules")
-            version = int(session.execute(query).scalar_one())
+            version = int(session.execute(_IN_FORCE).scalar_one())
             book = self._book
             if book.version == version:
                 return book
@@ -59,8 +61,7 @@ class RuleStore:
     def current(self) -> RuleVersion | None:
         """The version in force, None before the first."""
         with self._readers() as session:
-            query = select(sequences.c.value).where(sequences.c.name == "rules")
-            row = _find(session, int(session.execute(query).scalar_one()))
+            row = _find(session, int(session.execute(_IN_FORCE).scalar_one()))
         return None if row is None else _version(row)
 
     def versions(self, limit: int, before: int | None = None) -> list[RuleVersion]:
