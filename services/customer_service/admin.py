@@ -61,6 +61,20 @@ class Admin:
         """NotFound where there is none."""
         return self._content.intent(name)
 
+    def intents(self) -> list[dict[str, Any]]:
+        """What there is, by name: to choose from."""
+        book = self._live.current().book
+        return [
+            {
+                "name": name,
+                "description": dict(book.intents[name].description),
+                "languages": sorted(book.intents[name].answers),
+                "handoff": book.intents[name].handoff,
+                "trained": self.is_trained(name),
+            }
+            for name in sorted(book.intents)
+        ]
+
     def put_intent(self, name: str, said: Mapping[str, Any]) -> Intent:
         """InvalidInput says what is wrong with it."""
         intent = parse_intent(name, said, self._content.book().slots)

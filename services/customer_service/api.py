@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 
 from core.web import Caller, requires
 from core.web.auth import PUBLISHABLE
-from services.customer_service import teaching_api
+from services.customer_service import dashboard_api, desk_teaching_api, teaching_api
 from services.customer_service.admin import Admin
 from services.customer_service.answers import Intent
 from services.customer_service.answers_reading import as_mapping
@@ -63,9 +63,11 @@ router.include_router(rasa.router)
 router.include_router(openai.router)
 # Before the intents below, whose names may hold slashes.
 router.include_router(teaching_api.router)
+router.include_router(dashboard_api.router)
 public.include_router(chatwoot.router)
 public.include_router(desk_public)
 router.include_router(desk_router)
+router.include_router(desk_teaching_api.router)
 
 _STREAMS: dict[int | str, dict[str, Any]] = {200: {"content": {EVENT_STREAM: {}}}}
 
@@ -202,6 +204,7 @@ def conversation(
     check_may_open(caller, conversation_id)
     page = read_page(store, people.handoffs, conversation_id, limit=limit, cursor=cursor)
     found = page.conversation
+    handoff = people.handoffs.latest(conversation_id)
     return {
         "conversation_id": found.conversation_id,
         "channel": found.channel,
@@ -217,6 +220,7 @@ def conversation(
             for turn in found.turns
         ],
         "messages": [shown_message(said) for said in page.messages],
+        "handoff": None if handoff is None else handoff.state,
         "next_cursor": page.next_cursor,
         "poll_cursor": page.poll_cursor,
     }

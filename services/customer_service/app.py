@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from prometheus_client import Counter
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
@@ -38,12 +38,18 @@ from services.customer_service.channels.chatwoot import Courier, Desk
 from services.customer_service.channels.openai import Completions
 from services.customer_service.channels.rasa import Parser
 from services.customer_service.content import ContentStore
+from services.customer_service.dashboard_figures import Figures
+from services.customer_service.dashboard_gaps import GapFinder
+from services.customer_service.dashboard_promise import Promises
+from services.customer_service.dashboard_store import DashboardStore
 from services.customer_service.desk_cookie import DeskLogIns
+from services.customer_service.desk_teaching import DeskTeacher
 from services.customer_service.examples import ExampleStore
 from services.customer_service.feedback import FeedbackStore
 from services.customer_service.generate import Writer
 from services.customer_service.language_model import LanguageModel
 from services.customer_service.live import Live
+from services.customer_service.pages import make_pages_router
 from services.customer_service.people import People
 from services.customer_service.prototypes import Taught
 from services.customer_service.reader import Reader
@@ -117,7 +123,7 @@ def create_app(
         settings=settings,
         router=router,
         bound=bound,
-        public=public,
+        public=_joined(public, make_pages_router()),
         lifespan=_lifespan(parts, settings, tokens, people, now),
         ready=ready,
         keys=keys,
@@ -126,6 +132,13 @@ def create_app(
         origins=keys,
         problem_shape=_problem_shape,
     )
+
+
+def _joined(*routers: APIRouter) -> APIRouter:
+    every = APIRouter()
+    for one in routers:
+        every.include_router(one)
+    return every
 
 
 def _problem_shape(scope: Scope, problem: Problem) -> Response | None:
@@ -163,6 +176,7 @@ def _lifespan(
             ExampleStore(parts.sessions, parts.readers),
         )
         _open_teaching(app, parts, settings, now)
+        _open_dashboard(app, parts, settings, now)
         actions = Actions(settings, now, _call_counter(app))
         writer = _writer(app, parts, settings, now)
         app.state.replier = _replier(app, parts, settings, now, reader, actions, people, writer)
@@ -258,6 +272,20 @@ def _open_teaching(
     state.promoter = Promoter(
         Registry(settings.models_dir, KIND), CandidateStore(sessions, readers), parts.models
     )
+
+
+def _open_dashboard(
+    app: FastAPI, parts: _Parts, settings: Settings, now: Callable[[], datetime]
+) -> None:
+    """What the dashboard reads; and how an agent teaches from the desk."""
+    state = app.state
+    examples = ExampleStore(parts.sessions, parts.readers)
+    state.figures = Figures(
+        DashboardStore(parts.readers), state.metrics.latency, ZoneInfo(settings.time_zone), now
+    )
+    state.promises = Promises(Registry(settings.models_dir, KIND), parts.models)
+    state.gaps = GapFinder(parts.readers, parts.content, examples, parts.models, now)
+    state.desk_teacher = DeskTeacher(state.admin, state.teacher, examples)
 
 
 def _open_channels(

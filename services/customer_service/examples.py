@@ -71,6 +71,11 @@ class ExampleStore:
             rows = session.execute(query.order_by(examples.c.created_at, examples.c.key))
             return [_example(row) for row in rows]
 
+    def intents_of(self, texts: Iterable[str]) -> dict[str, str]:
+        """Key → intent, of the texts that are examples already."""
+        with self._readers() as session:
+            return _intents_of(session, [key_of(text) for text in texts])
+
     def count(self, intent: str) -> int:
         """How many one intent has."""
         query = select(func.count()).where(examples.c.intent == intent)

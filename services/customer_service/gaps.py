@@ -240,7 +240,7 @@ def mine_gaps(settings: Settings, *, days: float, output: Path | None, now: date
     since = now - timedelta(days=days)
     with migrated_engine(settings.database_url, MIGRATIONS, command=settings.command) as engine:
         readers = session_factory(engine, read_only=True)
-        logged = list(_logged(readers, since))
+        logged = logged_turns(readers, since)
         book = ContentStore(readers, readers).book()
     messages = unanswered(logged, book.hands_off)
     gaps: list[Gap] = []
@@ -252,7 +252,10 @@ def mine_gaps(settings: Settings, *, days: float, output: Path | None, now: date
     return [f"{head}, {len(gaps)} groups", *_shown(gaps), *_where(output, gaps)]
 
 
-def _logged(readers: sessionmaker[Session], since: datetime) -> Iterator[LoggedTurn]:
+def logged_turns(
+    readers: sessionmaker[Session], since: datetime, at_most: int | None = None
+) -> list[LoggedTurn]:
+    """The turns since then, oldest first; the newest `at_most` of them."""
     query = (
         select(
             turns.c.conversation_id,
@@ -264,12 +267,13 @@ def _logged(readers: sessionmaker[Session], since: datetime) -> Iterator[LoggedT
             turns.c.metadata.label("about"),
         )
         .where(turns.c.created_at >= since)
-        .order_by(turns.c.id)
+        .order_by(turns.c.id.desc())
+        .limit(at_most)
         .execution_options(yield_per=1000)
     )
     with readers() as session:
-        for row in session.execute(query):
-            yield LoggedTurn(
+        found = [
+            LoggedTurn(
                 conversation_id=row.conversation_id,
                 message=row.message,
                 action=row.action,
@@ -278,6 +282,9 @@ def _logged(readers: sessionmaker[Session], since: datetime) -> Iterator[LoggedT
                 created_at=row.created_at,
                 agent_reply=agent_reply(row.about),
             )
+            for row in session.execute(query)
+        ]
+    return found[::-1]
 
 
 def agent_reply(metadata: Mapping[str, Any]) -> str:

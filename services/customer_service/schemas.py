@@ -120,7 +120,8 @@ class MessageOut(BaseModel):
 
 class ConversationOut(BaseModel):
     """`next_cursor` goes into ?cursor= for the next page; null on the last one. `poll_cursor` goes
-    there to ask later for what has come since."""
+    there to ask later for what has come since. `handoff`: how the last hand-over to a person
+    stands, null where there was none."""
 
     conversation_id: str
     channel: str
@@ -128,6 +129,7 @@ class ConversationOut(BaseModel):
     created_at: datetime
     turns: list[TurnOut]
     messages: list[MessageOut]
+    handoff: Literal["waiting", "taken", "resolved"] | None = None
     next_cursor: str | None
     poll_cursor: str
 

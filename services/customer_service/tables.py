@@ -140,6 +140,8 @@ turns = Table(
     Column("created_at", UtcDateTime, nullable=False),
     UniqueConstraint("conversation_id", "message_id", name="uq_turns_conversation_message"),
     Index("ix_turns_conversation_id_id", "conversation_id", "id"),
+    # Holds all that the dashboard counts, so that no row is read for it.
+    Index("ix_turns_created_at", "created_at", "action", "intent", "conversation_id"),
 )
 
 # What somebody thought of an answer. It goes with its turn.

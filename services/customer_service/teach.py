@@ -19,7 +19,7 @@ from core.errors import Conflict, NotFound, NotReady
 from core.inference.slot import ModelSlot
 from services.customer_service.candidates import FOLDER, CandidateStore
 from services.customer_service.content import ContentStore
-from services.customer_service.examples import Example, ExampleStore
+from services.customer_service.examples import Example, ExampleStore, Origin
 from services.customer_service.feedback import FeedbackStore
 from services.customer_service.prototypes import Taught
 from services.customer_service.understanding import IntentModel
@@ -54,10 +54,10 @@ class Teacher:
         """How many examples the intent has."""
         return self._store.count(intent)
 
-    def add(self, intent: str, texts: Sequence[str]) -> list[Example]:
+    def add(self, intent: str, texts: Sequence[str], *, origin: Origin = "taught") -> list[Example]:
         """Teach them; all examples of the intent. Conflict where a text is another intent's."""
         self._check(intent)
-        self._store.add(intent, texts, "taught", self._now())
+        self._store.add(intent, texts, origin, self._now())
         return self._after_change(intent)
 
     def put(self, intent: str, texts: Sequence[str]) -> list[Example]:

@@ -32,6 +32,25 @@ class ExamplesOut(BaseModel):
     examples: list[ExampleOut]
 
 
+class TeachIn(Request):
+    """`texts`: what customers write who mean the intent. `answer`: what the bot says then; left
+    out, the intent keeps what it has. `title`: what a new intent's button says."""
+
+    intent: IntentName
+    texts: list[ExampleText] = Field(min_length=1, max_length=50)
+    answer: str = Field(default="", max_length=10_000)
+    title: str = Field(default="", max_length=100)
+    language: str = Field(default="en", pattern=r"^[a-z]{2,3}$")
+
+
+class TeachOut(BaseModel):
+    """`examples`: how many the intent has now; `new`: whether it is one."""
+
+    intent: str
+    examples: int
+    new: bool
+
+
 class AcceptIn(Request):
     """`intent`: what the message meant; "oos" where no intent answers it."""
 

@@ -140,6 +140,9 @@ def served(app: FastAPI, port: int = 0) -> Iterator[str]:
     socket = config.bind_socket()
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
     thread.start()
+    # A page that comes sooner finds nobody there.
+    while not server.started and thread.is_alive():
+        thread.join(0.01)
     try:
         yield f"http://127.0.0.1:{socket.getsockname()[1]}"
     finally:

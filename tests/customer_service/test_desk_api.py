@@ -591,3 +591,38 @@ def test_the_first_admin_is_made_on_the_command_line(
     assert run("disable", "chief@shop.example", "--undo").exit_code == 0
     assert "live" in run("list").output
     assert run("disable", "nobody").exit_code != 0
+
+
+# --- teaching from the desk ----------------------------------------------------------------------
+
+
+def test_an_agent_teaches_new_intents_and_changes_no_answer_that_is_there(
+    anna: Person, chief: Person, customer: Callable[..., dict[str, Any]]
+) -> None:
+    new = {"intent": "engraving", "texts": ["do you engrave"], "answer": "Yes, up to 12 letters."}
+    assert anna.post("/v1/desk/intents", new).json()["new"] is True
+    assert customer("Do you engrave?")["text"] == "Yes, up to 12 letters."
+    named = [one["name"] for one in anna.get("/v1/desk/intents").json()["intents"]]
+    assert "engraving" in named
+    more = {"intent": "engraving", "texts": ["can it be engraved"]}
+    assert anna.post("/v1/desk/intents", more).json()["examples"] == 2
+    other = {**more, "answer": "No."}
+    assert anna.post("/v1/desk/intents", other).status_code == 403
+    assert anna.post("/v1/desk/intents", {**other, "language": "zh"}).status_code == 200
+    assert chief.post("/v1/desk/intents", other).status_code == 200
+    assert customer("do you engrave", "another")["text"] == "No."
+
+
+def test_nobody_teaches_at_the_desk_without_a_log_in(app: Any) -> None:
+    client = TestClient(app, base_url="http://bot.example")
+    headers = {"authorization": f"Bearer {app.state.keys['owner']}"}
+    assert client.get("/v1/desk/intents").status_code == 401
+    assert client.get("/v1/desk/intents", headers=headers).status_code == 401
+    assert client.get("/v1/admin/figures").status_code == 401
+    assert client.get("/v1/admin/figures", headers=headers).status_code == 200
+
+
+def test_an_agent_reads_no_figures_and_an_admin_does(anna: Person, chief: Person) -> None:
+    for path in ("figures", "promise", "gaps", "intents"):
+        assert anna.get(f"/v1/admin/{path}").status_code == 403
+        assert chief.get(f"/v1/admin/{path}").status_code == 200

@@ -48,12 +48,18 @@ function away(isAway) {
 /** Run `load` now, every `seconds` while the page is seen, and as soon as the server is back. A
  * failure keeps what is shown; `failed` may tell it. Gives a function that runs it at once. */
 export function refreshing(load, seconds, failed = () => {}) {
-  let timer, running = false;
+  let timer, running = false, again = false;
   const once = async () => {
     clearTimeout(timer);
-    if (running) return;
+    // What is on its way may be older than what was just done: it is run once more.
+    if (running) { again = true; return; }
     running = true;
-    try { await load(); } catch (error) { failed(error); } finally {
+    try {
+      do {
+        again = false;
+        try { await load(); } catch (error) { failed(error); }
+      } while (again);
+    } finally {
       running = false;
       timer = setTimeout(() => (document.hidden ? null : once()), seconds * 1000);
     }
