@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, FastAPI
+from sqlalchemy import Engine
 
 from core.artifacts import Registry, Version
 from core.db.engine import make_engine, ping, session_factory
@@ -21,8 +23,12 @@ from core.inference.tokenizer import Tokens
 from core.web import Check
 from core.web import create_app as create_web_app
 from core.web.health import database_check
+from core.web.page_login import KeyLogIns
+from services.finance_sentiment.alert_stories_api import make_alert_stories_router
 from services.finance_sentiment.alerts_api import AlertParts, make_alerts_router
 from services.finance_sentiment.api import Parts, make_router
+from services.finance_sentiment.backtest_api import BacktestParts, make_backtest_router
+from services.finance_sentiment.backtests import Backtests
 from services.finance_sentiment.companies_api import CompanyParts, make_companies_router
 from services.finance_sentiment.confusion import Confusion
 from services.finance_sentiment.corrections_api import LabelParts, LabelTerms, make_labels_router
@@ -32,11 +38,16 @@ from services.finance_sentiment.events import Hub, Places
 from services.finance_sentiment.events_api import EventParts, make_events_router, tell
 from services.finance_sentiment.figures import MonitorFigures
 from services.finance_sentiment.labels import Labeler
-from services.finance_sentiment.linking import linker_of
+from services.finance_sentiment.life import Policy
+from services.finance_sentiment.linking import CompanyLinker, linker_of
+from services.finance_sentiment.overview import Patience
+from services.finance_sentiment.overview_api import OverviewParts, make_overview_router
+from services.finance_sentiment.pages import make_pages_router
 from services.finance_sentiment.push_api import make_push_router
 from services.finance_sentiment.settings import Settings
 from services.finance_sentiment.sources_api import SourceParts, make_sources_router
 from services.finance_sentiment.tables import MIGRATIONS, api_keys
+from services.finance_sentiment.telling import teller_of
 
 
 def create_app(
@@ -48,29 +59,99 @@ def create_app(
     chosen = settings or Settings()
     engine = make_engine(chosen.database_url)
     model = ServedModel(chosen)
+    read, write = session_factory(engine, read_only=True), session_factory(engine)
+    labels = LabelParts(read, write, now, model.live, LabelTerms.of(chosen))
     linker = linker_of(chosen.companies)
+    backtests = _backtests(chosen, labels, companies=linker is not None)
+    router = APIRouter()
+    router.include_router(_endpoints(chosen, labels, model, linker))
+    router.include_router(_page_data(chosen, labels, backtests))
+    hub = Hub(read, tell, tick=chosen.events_tick)
+    places = Places(chosen.events_streams, chosen.events_streams_per_key)
+    router.include_router(make_events_router(EventParts(hub, places, chosen.events_heartbeat)))
+
+    keys = StoredKeys(read, api_keys)
+    logins = KeyLogIns(keys, "trefoil_news")
+    public = APIRouter()
+    public.include_router(make_pages_router())
+    public.include_router(logins.router())
+
+    def ready() -> list[Check]:
+        return [database_check(lambda: ping(engine)), model.check()]
+
+    app = create_web_app(
+        "Trefoil news monitor",
+        settings=chosen,
+        router=router,
+        lifespan=_lifespan(chosen, engine, model, hub, backtests),
+        ready=ready,
+        keys=keys,
+        public=public,
+        logins=logins,
+    )
+    registry = app.state.metrics.registry
+    app.state.figures = MonitorFigures(read, now, lambda: places.taken, registry, labels.figures)
+    return app
+
+
+def _endpoints(
+    chosen: Settings, labels: LabelParts, model: ServedModel, linker: CompanyLinker | None
+) -> APIRouter:
+    """What programs call."""
+    read, write, now = labels.read, labels.write, labels.now
     parts = Parts(
-        read=session_factory(engine, read_only=True),
+        read=read,
         classify=model.classify,
         now=now,
         false_alarms_per_week=chosen.false_alarms_per_week,
         confusion=model.confusion,
         linker=linker,
     )
-
-    write = session_factory(engine)
     router = APIRouter()
     router.include_router(make_router(parts))
-    router.include_router(make_sources_router(SourceParts(parts.read, write, now)))
+    router.include_router(make_sources_router(SourceParts(read, write, now)))
     router.include_router(make_push_router(write, now))
-    router.include_router(make_alerts_router(AlertParts(parts.read, write, now)))
-    labels = LabelParts(parts.read, write, now, model.live, LabelTerms.of(chosen))
+    router.include_router(make_alerts_router(AlertParts(read, write, now)))
     router.include_router(make_labels_router(labels))
-    router.include_router(make_deliveries_router(DeliveryParts(parts.read, write, now)))
-    router.include_router(make_companies_router(CompanyParts(parts.read, now, linker)))
-    hub = Hub(parts.read, tell, tick=chosen.events_tick)
-    places = Places(chosen.events_streams, chosen.events_streams_per_key)
-    router.include_router(make_events_router(EventParts(hub, places, chosen.events_heartbeat)))
+    router.include_router(make_deliveries_router(DeliveryParts(read, write, now)))
+    router.include_router(make_companies_router(CompanyParts(read, now, linker)))
+    return router
+
+
+def _page_data(chosen: Settings, labels: LabelParts, backtests: Backtests) -> APIRouter:
+    """What the pages ask for beside that."""
+    read, write, now = labels.read, labels.write, labels.now
+    patience = Patience.of(chosen)
+    # A drill is watched as a surge is, and ends by itself.
+    policy = Policy(chosen.alert_for_hours)
+    teller = teller_of(chosen, os.environ)
+    router = APIRouter()
+    router.include_router(make_alert_stories_router(read))
+    router.include_router(make_overview_router(OverviewParts(read, now, labels.live, patience)))
+    router.include_router(
+        make_backtest_router(BacktestParts(backtests, write, now, policy, teller))
+    )
+    return router
+
+
+def _backtests(chosen: Settings, labels: LabelParts, *, companies: bool) -> Backtests:
+    policy = Policy(
+        chosen.alert_for_hours, chosen.alert_keep_firing_hours, chosen.alert_cool_down_hours
+    )
+    return Backtests(
+        labels.read,
+        labels.now,
+        lambda: labels.live()[0],
+        false_alarms=chosen.false_alarms_per_week,
+        policy=policy,
+        companies=companies,
+    )
+
+
+def _lifespan(
+    chosen: Settings, engine: Engine, model: ServedModel, hub: Hub, backtests: Backtests
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What begins and ends with the server."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -84,25 +165,11 @@ def create_app(
             polling.cancel()
             with suppress(asyncio.CancelledError):
                 await polling
+            backtests.stop()
             await asyncio.to_thread(model.stop)
             engine.dispose()
 
-    def ready() -> list[Check]:
-        return [database_check(lambda: ping(engine)), model.check()]
-
-    app = create_web_app(
-        "Trefoil news monitor",
-        settings=chosen,
-        router=router,
-        lifespan=lifespan,
-        ready=ready,
-        keys=StoredKeys(session_factory(engine, read_only=True), api_keys),
-    )
-    registry = app.state.metrics.registry
-    app.state.figures = MonitorFigures(
-        parts.read, now, lambda: places.taken, registry, labels.figures
-    )
-    return app
+    return lifespan
 
 
 class _Running:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -15,6 +16,8 @@ from services.finance_sentiment.companies import Company
 from services.finance_sentiment.company_store import company_totals
 from services.finance_sentiment.domain import hour_of
 from services.finance_sentiment.linking import CompanyLinker
+
+Busiest = Annotated[int | None, Query(ge=1, le=200)]
 
 
 class FollowedCompany(BaseModel):
@@ -51,14 +54,18 @@ def make_companies_router(parts: CompanyParts) -> APIRouter:
     router = APIRouter(prefix="/v1")
 
     @router.get("/companies", dependencies=[requires("read")])
-    def companies() -> FollowedCompanies:
-        """Every company of the list, with its news of late."""
+    def companies(busiest: Busiest = None) -> FollowedCompanies:
+        """Every company of the list with its news of late, or so many of the busiest ones."""
         listed = parts.linker.companies if parts.linker else ()
         now = parts.now()
         end = hour_of(now) + 1
         with parts.read() as session:
             day = company_totals(session, hour_of(now - timedelta(days=1)) + 1, end)
             week = company_totals(session, hour_of(now - timedelta(days=7)) + 1, end)
+        if busiest is not None:
+            named = [one for one in listed if one.name in week]
+            named.sort(key=lambda one: (-week[one.name][0], one.name))
+            listed = tuple(named[:busiest])
         return FollowedCompanies(
             companies=[
                 _shown(one, day.get(one.name, (0, 0)), week.get(one.name, (0, 0))) for one in listed

@@ -79,7 +79,7 @@ def read_figures(session: Session, now: datetime) -> Figures:
         read_at=now.timestamp(),
         stories=states | found,
         oldest_waiting_seconds=max(0.0, (now - waits).total_seconds()) if waits else 0.0,
-        feeds=_feeds(session, now),
+        feeds=feeds_by_state(session, now),
         last_fetch=_moment(fetched),
         open_alerts=_open_alerts(session),
         news=session.execute(kept).scalar_one_or_none() or OK,
@@ -100,7 +100,7 @@ def _moment(value: datetime | None) -> float | None:
     return None if value is None else value.timestamp()
 
 
-def _feeds(session: Session, now: datetime) -> dict[str, int]:
+def feeds_by_state(session: Session, now: datetime) -> dict[str, int]:
     """How many feeds there are of each state; one that fails on a host that rests, rests."""
     state = case(
         (sources.c.enabled.is_(False), "off"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -20,9 +20,11 @@ from services.finance_sentiment.opml import Outline, write_opml
 from services.finance_sentiment.source_edits import add_source, change_source, remove_source
 from services.finance_sentiment.source_lists import Listed, listed_in_opml
 from services.finance_sentiment.sources import all_sources, one_source, save_sources
+from services.finance_sentiment.watch_store import brought_by_day
 
 _OPML = "text/x-opml"
 _MOST_MINUTES = 7 * 24 * 60
+NEWS_DAYS = 14
 
 
 def _address(text: str) -> str:
@@ -100,6 +102,22 @@ class SourcesTaken(BaseModel):
     known: int
 
 
+class SourceNews(BaseModel):
+    """Stories that a feed brought on each of the days."""
+
+    source_id: int
+    stories: list[int]
+
+
+class SourcesNews(BaseModel):
+    """What each feed brought on the last days, which end now; feeds that brought nothing are left
+    out."""
+
+    since: datetime
+    days: int
+    sources: list[SourceNews]
+
+
 @dataclass(frozen=True)
 class SourceParts:
     """Sessions that do not write, sessions that do, and the clock."""
@@ -120,6 +138,16 @@ def make_sources_router(parts: SourceParts) -> APIRouter:
         """Every feed and how it is doing."""
         with parts.read() as session:
             return SourcesResponse(sources=[_state(row) for row in all_sources(session)])
+
+    @router.get("/news", dependencies=[requires("read")])
+    def news() -> SourcesNews:
+        """How many stories each feed brought on each of the last fourteen days."""
+        now = parts.now()
+        with parts.read() as session:
+            found = brought_by_day(session, now, NEWS_DAYS)
+        listed = [SourceNews(source_id=i, stories=days) for i, days in found.items()]
+        since = now - timedelta(days=NEWS_DAYS)
+        return SourcesNews(since=since, days=NEWS_DAYS, sources=listed)
 
     @router.post("", status_code=201, dependencies=writes)
     def add(body: NewSource) -> SourceState:

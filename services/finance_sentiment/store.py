@@ -106,6 +106,13 @@ def page_of_stories(
     return newest_page(session, query, (stories.c.published_at, stories.c.id), limit, cursor)
 
 
+def stories_by_id(session: Session, ids: Sequence[int]) -> list[Row[Any]]:
+    """Those of these stories that are there, in the order of the ids."""
+    query = select(stories).where(stories.c.id.in_(ids))
+    found = {row.id: row for row in session.execute(query)}
+    return [found[story] for story in ids if story in found]
+
+
 def carried_by(session: Session, ids: Sequence[int]) -> dict[int, list[str]]:
     """Who carried each of these stories, in the order they came."""
     query = select(mentions.c.story_id, mentions.c.source).where(mentions.c.story_id.in_(ids))

@@ -9,7 +9,7 @@ from typing import Any, cast
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from services.finance_sentiment.domain import LABELLED
+from services.finance_sentiment.domain import LABELLED, hour_of
 from services.finance_sentiment.health import FeedState
 from services.finance_sentiment.life import NO_DATA, News
 from services.finance_sentiment.tables import sources, stories, watch_hours, watch_states
@@ -33,6 +33,22 @@ def feed_states(session: Session, now: datetime) -> list[FeedState]:
         .order_by(sources.c.id)
     )
     return [FeedState(row[0], row[1], int(row[2])) for row in session.execute(query)]
+
+
+def brought_by_day(session: Session, now: datetime, days: int) -> dict[int, list[int]]:
+    """Feed → stories that it brought first on each of the last days; the last one ends with
+    this hour."""
+    end = hour_of(now) + 1
+    hour = stories.c.published_hour
+    query = (
+        select(stories.c.source_id, hour, func.count())
+        .where(stories.c.source_id.is_not(None), hour >= end - 24 * days, hour < end)
+        .group_by(stories.c.source_id, hour)
+    )
+    found: dict[int, list[int]] = {}
+    for source, at, count in session.execute(query):
+        found.setdefault(source, [0] * days)[days - 1 - (end - 1 - at) // 24] += int(count)
+    return found
 
 
 def model_versions(session: Session, first_hour: int, end_hour: int) -> set[str]:

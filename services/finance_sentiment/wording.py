@@ -104,7 +104,7 @@ def alert_note(
         headlines=() if resolved else tuple(headlines[:MAX_HEADLINES]),
         starts_at=alert["started_at"],
         ends_at=alert["resolved_at"] if resolved else None,
-        link=f"{home}/v1/alerts/{alert['id']}" if home else "",
+        link=f"{home}/alerts/{alert['id']}" if home else "",
         home=home,
     )
 
@@ -131,7 +131,7 @@ def outage_note(outage: Mapping[str, Any], event: Event, home: str) -> Note:
         headlines=(),
         starts_at=outage["started_at"],
         ends_at=outage["ended_at"] if event == RESOLVED else None,
-        link=f"{home}/v1/watch" if home else "",
+        link=f"{home}/" if home else "",
         home=home,
     )
 

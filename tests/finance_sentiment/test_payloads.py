@@ -82,7 +82,7 @@ def test_an_alert_says_what_a_person_wants_to_know() -> None:
         "Bank fails",
         "Wire, Post, Times and 1 more",
     )
-    assert said.link == "https://news.example/v1/alerts/7"
+    assert said.link == "https://news.example/alerts/7"
 
 
 def test_a_count_is_told_as_a_count() -> None:
@@ -191,7 +191,7 @@ def test_the_webhook_says_of_a_firing_alert_what_alertmanager_would() -> None:
     assert alert["annotations"]["headline_1_url"] == "https://wire.example/1"
     assert (alert["status"], alert["endsAt"]) == ("firing", NO_END)
     assert alert["startsAt"] == "2026-03-02T12:30:00Z"
-    assert alert["generatorURL"] == "https://news.example/v1/alerts/7"
+    assert alert["generatorURL"] == "https://news.example/alerts/7"
 
 
 def test_the_webhook_of_the_end_is_of_the_same_group_and_alert() -> None:
@@ -262,7 +262,7 @@ def test_slack_gets_text_and_blocks_with_links() -> None:
     assert header["text"] == {"type": "plain_text", "text": body["text"]}
     lines = section["text"]["text"].split("\n")
     assert lines[1] == "• <https://wire.example/1|Bank fails> (Wire, Post, Times and 1 more)"
-    assert lines[-1] == "<https://news.example/v1/alerts/7|Open the alert>"
+    assert lines[-1] == "<https://news.example/alerts/7|Open the alert>"
 
 
 def test_a_title_cannot_call_a_channel_or_forge_a_link_in_slack() -> None:
@@ -271,7 +271,7 @@ def test_a_title_cannot_call_a_channel_or_forge_a_link_in_slack() -> None:
     assert "• <https://a.example/?a=1%7Cb&gt;|&lt;!channel&gt; &amp; &lt;https" in text
     assert re.findall(r"<([^|>]*)[|>]", text) == [
         "https://a.example/?a=1%7Cb&gt;",
-        "https://news.example/v1/alerts/7",
+        "https://news.example/alerts/7",
     ]
 
 
@@ -301,7 +301,7 @@ def test_plain_text_holds_what_counts_with_links() -> None:
         "Bank fails (Wire, Post, Times and 1 more)",
         "https://wire.example/1",
         "",
-        "The alert: https://news.example/v1/alerts/7",
+        "The alert: https://news.example/alerts/7",
     ]
 
 

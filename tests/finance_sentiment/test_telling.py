@@ -233,7 +233,7 @@ def test_the_strongest_headlines_come_with_their_links_and_sources(
         [{"title": "Kept title", "url": "https://wire.example/0", "sources": "Wire"}],
         [],
     ]
-    assert rows[0].payload["note"]["link"] == "https://news.example/v1/alerts/1"
+    assert rows[0].payload["note"]["link"] == "https://news.example/alerts/1"
 
 
 def test_without_channels_nothing_is_written(sessions: Sessions, tell: Tell) -> None:
