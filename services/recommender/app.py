@@ -20,22 +20,28 @@ from core.inference.slot import ModelSlot
 from core.web import Check
 from core.web import create_app as create_web_app
 from core.web.health import database_check
-from services.recommender import api, events_api, search_api
+from core.web.page_login import KeyLogIns
+from services.recommender import api, events_api, search_api, showcase_api
 from services.recommender.answer_log import AnswerLog
 from services.recommender.api import Parts
 from services.recommender.attribution_api import router as attribution_router
 from services.recommender.attribution_store import AttributionStore
+from services.recommender.beacon_api import public as beacon_router
 from services.recommender.event_store import EventStore
 from services.recommender.items_api import router as items_router
 from services.recommender.live import Live
 from services.recommender.metrics import RecommenderFigures
 from services.recommender.model import KIND
+from services.recommender.owner_api import router as owner_router
+from services.recommender.pages import make_pages_router
+from services.recommender.reach_store import ReachStore
 from services.recommender.retraining import when_of
 from services.recommender.rule_store import RuleStore
 from services.recommender.rules_api import router as rules_router
 from services.recommender.search_api import Finder
 from services.recommender.sessions import SessionTokens
 from services.recommender.settings import Settings
+from services.recommender.showcase import Showcase
 from services.recommender.store import ItemStore
 from services.recommender.tables import MIGRATIONS, api_keys, secrets
 from services.recommender.together import Baskets
@@ -62,6 +68,7 @@ def create_app(
     sessions, readers = session_factory(engine), session_factory(engine, read_only=True)
     items, people = ItemStore(sessions, readers), UserStore(sessions, readers)
     keys = StoredKeys(readers, api_keys)
+    logins = KeyLogIns(keys, "trefoil_shop")
     tokens = SessionTokens(now, timedelta(minutes=settings.session_minutes))
 
     models = _model_slot(settings, items, readers, now)
@@ -75,6 +82,7 @@ def create_app(
         app.state.parts = Parts(settings, items, events, uploads, models, answers, rules, now)
         app.state.finder = Finder(Trends(readers), Baskets(sessions, readers))
         app.state.users, app.state.attribution = people, AttributionStore(readers)
+        app.state.showcase, app.state.reach = Showcase(readers), ReachStore(readers)
         app.state.tokens = tokens
         secret = settings.session_secret
         tokens.use(secret or await asyncio.to_thread(kept_secret, sessions, secrets))
@@ -106,8 +114,10 @@ def create_app(
         lifespan=lifespan,
         ready=ready,
         keys=keys,
-        bound=_joined(events_api.bound, api.bound, search_api.bound),
+        bound=_joined(events_api.bound, api.bound, search_api.bound, showcase_api.bound),
+        public=_joined(make_pages_router(), logins.router(), beacon_router),
         tokens=tokens,
+        logins=logins,
         origins=keys,
     )
 
@@ -120,6 +130,8 @@ def _endpoints() -> APIRouter:
         users_router,
         attribution_router,
         rules_router,
+        showcase_api.router,
+        owner_router,
     )
 
 

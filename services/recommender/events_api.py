@@ -13,6 +13,7 @@ from core.web.auth import PUBLISHABLE
 from services.recommender import ga4, segment
 from services.recommender.api import Given, Parts
 from services.recommender.event_schemas import (
+    EventIn,
     EventsOut,
     OneOrManyEvents,
     OutsideEventsOut,
@@ -49,8 +50,13 @@ async def take_events(
     body: OneOrManyEvents, parts: Given, caller: Annotated[Caller, requires("events", SESSION)]
 ) -> Any:
     """Store one event or a list. A known event_id is acknowledged and left out."""
+    return await store_events(body if isinstance(body, list) else [body], parts, caller)
+
+
+async def store_events(given: Sequence[EventIn], parts: Parts, caller: Caller) -> EventsOut:
+    """Store events that this caller may send."""
     now = parts.seconds()
-    batch = [given.event_at(now) for given in (body if isinstance(body, list) else [body])]
+    batch = [one.event_at(now) for one in given]
     for event in batch:
         check_own_session(caller, event.user_id, event.session_id)
     done = await _add(parts, batch, now)

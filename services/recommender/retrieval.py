@@ -97,6 +97,22 @@ class Retriever:
         rows = np.unique(np.concatenate(found))
         return np.asarray(rows[mask[rows]])
 
+    def found_by(
+        self, shelf: Shelf, interests: Interests, mask: BoolArray, now: float, row: int
+    ) -> list[str]:
+        """Which of the ways lead to a row, for whoever wants to know: "all" where every allowed
+        item is scored, else of "text", "behaviour", "liked" and "new"."""
+        if int(np.count_nonzero(mask)) <= EXACT:
+            return ["all"] if mask[row] else []
+        made = self.ready(shelf, now)
+        ways = {
+            "text": self._near(made, shelf, interests, mask),
+            "behaviour": self._together(made, shelf, interests),
+            "liked": _first(made.liked, mask, _LIKED),
+            "new": np.arange(len(made.liked), len(shelf))[-_NEWEST:],
+        }
+        return [way for way, rows in ways.items() if mask[row] and row in rows]
+
     def prepare(self, shelf: Shelf, now: float) -> None:
         """Make what a large shelf needs before the first request asks for it."""
         if len(shelf) > EXACT:

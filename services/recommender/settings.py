@@ -52,3 +52,5 @@ class Settings(ServiceSettings):
     retrain_encoder_after: int = Field(default=20_000, ge=0)
     # Newest events that a training reads; each takes about half a kilobyte of its memory.
     retrain_max_events: int = Field(default=5_000_000, ge=1_000)
+    # A YAML file of shoppers as whom one may walk through the demo storefront; for demonstrations.
+    sample_shoppers: str = ""
