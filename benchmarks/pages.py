@@ -95,11 +95,12 @@ def pages(host: str) -> list[Shot]:
         Shot("desk", f"{bot}/desk", "desk.png", _log_in),
         Shot("support dashboard", f"{bot}/dashboard", "support-dashboard.png", _log_in),
         Shot("news", f"{news}/", "news.png"),
+        Shot("alert", f"{news}/", "alert.png", _open_alert),
         Shot("backtest", f"{news}/backtest", "backtest.png"),
         Shot("sources", f"{news}/sources"),
-        Shot("storefront", f"{shop}/", "storefront.png"),
+        Shot("storefront", f"{shop}/", "storefront.png", _go_shopping),
         Shot("recommender dashboard", f"{shop}/dashboard", "recommender-dashboard.png"),
-        Shot("inspector", f"{shop}/inspector", "inspector.png"),
+        Shot("inspector", f"{shop}/inspector", "inspector.png", _choose_shopper),
     ]
 
 
@@ -114,6 +115,18 @@ def _log_in(page: Any) -> None:
         page.get_by_label("Name").first.fill(AGENT)
         page.get_by_label("Password").first.fill(PASSWORD)
         page.get_by_label("Password").first.press("Enter")
+
+
+def _open_alert(page: Any) -> None:
+    page.locator("a[href^='/alerts/']").first.click()
+
+
+def _go_shopping(page: Any) -> None:
+    page.get_by_role("button", name="Jonas").first.click()
+
+
+def _choose_shopper(page: Any) -> None:
+    page.get_by_role("button", name="Mara").first.click()
 
 
 def _opened(browser: Any, shot: Shot) -> Any:

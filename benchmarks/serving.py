@@ -17,10 +17,13 @@ import sys
 import time
 import urllib.request
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common import ROOT, save, table, verdict
+from core.settings import ServiceSettings
+from services.demo.history import moved_shop
 from services.demo.steps import import_missing, prepare_databases, sample_services, train_missing
 
 MAX_MEMORY_MB = 400
@@ -60,9 +63,9 @@ def main() -> None:
 
 def prepare() -> None:
     """Models, databases and sample content, as in the demo."""
-    services = sample_services(ROOT / "shared_data")
-    folder = services[0].settings.var_dir / "demo"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = ServiceSettings().var_dir / "demo"
+    moved_shop(ROOT / "shared_data" / "recommender", folder / "shop", datetime.now(UTC))
+    services = sample_services(ROOT / "shared_data", folder / "shop")
     train_missing(services)
     prepare_databases(services, folder / "finance_sentiment.db")
     import_missing(services)

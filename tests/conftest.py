@@ -32,6 +32,14 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Why tests were left out, also where the run is quiet: each reason once."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for reason in sorted({report.longrepr[2] for report in skipped}):
+        count = sum(report.longrepr[2] == reason for report in skipped)
+        terminalreporter.write_line(f"{count} tests left out: {reason.removeprefix('Skipped: ')}")
+
+
 @pytest.fixture(scope="session")
 def tiny_base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base model folder with random weights, the same for the whole run; never write into it."""

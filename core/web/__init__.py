@@ -12,6 +12,8 @@ cors.py        which web pages may read an answer
 json_check.py  what JSON may not hold
 auth.py        API keys, scopes, and who may call while there are no keys
 health.py      /healthz and /readyz
+pages.py       pages with their styles and scripts, all from this server
+page_login.py  a pasted API key, kept in a cookie that scripts cannot read
 """
 
 from core.web.app import create_app

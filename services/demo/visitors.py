@@ -146,10 +146,10 @@ class Shoppers:
         return cls(tastes, tags, prices, names)
 
     def liking(self, name: str, item: str) -> float:
-        """How likely this shopper opens an item that lies before them, from .02 to .6."""
+        """How likely this shopper opens an item that lies before them, from .01 to .3."""
         taste = self.tastes.get(name, Counter())
         met = sum(math.sqrt(taste[tag]) for tag in self.tags.get(item, ()))
-        return min(0.6, 0.02 + 0.5 * met / (1 + math.sqrt(taste.total())))
+        return min(0.3, 0.01 + 0.15 * met / (1 + math.sqrt(taste.total())))
 
     async def visit(self, client: httpx.AsyncClient, rng: random.Random, now: Clock) -> None:
         """One shopper looks at one shelf: what is shown, clicked and bought goes back as events."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, exists, insert, or_, select, update
+from sqlalchemy import Row, Select, exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from core.db.statements import rows_changed
+from core.db.statements import insert_or_ignore, rows_changed
 from core.errors import DataError
 from services.finance_sentiment.feeds import Fetched, Source, host_of
 from services.finance_sentiment.hosts import note_host
@@ -60,8 +60,9 @@ def save_sources(
             )
         if not found:
             first = {"next_check_at": now, "error_count": 0, "created_at": now}
-            session.execute(insert(sources).values(values | first))
-            added += 1
+            # Another worker that starts with the same list may have been quicker.
+            new = insert_or_ignore(session, sources, values | first)
+            added, known = added + new, known + (not new)
             continue
         if found[0].moved_from == feed.url:
             # The list still has the address that the server moved it away from.

@@ -2,7 +2,7 @@
 
 At one address that stays, so that the page need never change; a browser asks every few minutes
 whether it is still the same. Any site may load it: the script is no secret, and what it asks for
-needs a key that is bound to the site. It is served without its comments and its indentation.
+needs a key that is bound to the site. It is served without its comments and spaces.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import rjsmin
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -24,7 +25,7 @@ _HEADERS = {
 def make_snippet_router(script: Path) -> APIRouter:
     """The route of the script."""
     router = APIRouter(include_in_schema=False)
-    plain = bare(script.read_text(encoding="utf-8")).encode()
+    plain = rjsmin.jsmin(script.read_text(encoding="utf-8")).encode()
     packed = gzip.compress(plain, mtime=0)
 
     @router.get("/shelf.js")
@@ -35,9 +36,3 @@ def make_snippet_router(script: Path) -> APIRouter:
         return Response(content, media_type="text/javascript; charset=utf-8", headers=headers)
 
     return router
-
-
-def bare(script: str) -> str:
-    """The script without lines that are comments, and without indentation."""
-    lines = (line.strip() for line in script.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("//")) + "\n"

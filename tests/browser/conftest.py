@@ -47,7 +47,8 @@ def browser_path() -> str | None:
     return os.environ.get("TREFOIL_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
-@pytest.fixture(scope="session")
+# Of a module, not of the run: while it is open an event loop runs here, and others make their own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = browser_path()
     if path is None:

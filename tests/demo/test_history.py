@@ -68,8 +68,8 @@ def test_a_shopper_likes_what_carries_the_tags_of_their_clicks(shoppers: Shopper
     best = sorted(likings, key=lambda item: -likings[item])[:10]
     loved = Counter(tag for item in best for tag in shoppers.tags[item])
     assert loved["sourdough"] >= 3
-    assert all(0.02 <= liking <= 0.6 for liking in likings.values())
-    assert shoppers.liking("nobody", best[0]) == 0.02
+    assert all(0.01 <= liking <= 0.3 for liking in likings.values())
+    assert shoppers.liking("nobody", best[0]) == 0.01
 
 
 @pytest.fixture

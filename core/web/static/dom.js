@@ -35,7 +35,9 @@ export function safeLink(href, ...children) {
 /** A short word that goes by itself; for what was done. */
 export function toast(text, kind = "") {
   const note = el(`p.toast${kind && "." + kind}`, {}, text);
-  byId("toasts").append(note);
+  const shown = byId("toasts");
+  while (shown.childElementCount > 2) shown.firstElementChild.remove();
+  shown.append(note);
   setTimeout(() => note.remove(), 6000);
 }
 

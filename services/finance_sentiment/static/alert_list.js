@@ -18,10 +18,12 @@ export async function loadAlerts() {
   draw();
 }
 
-/** One that the stream told of: new, or changed. */
+/** One that the stream told of: new, or changed. Gives what was known of it before. */
 export function alertArrived(alert) {
+  const before = held.get(alert.id);
   held.set(alert.id, alert);
   draw();
+  return before;
 }
 
 byId("older-alerts").addEventListener("click", async () => {

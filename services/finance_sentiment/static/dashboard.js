@@ -36,11 +36,12 @@ live({
   reset() { loadStories().catch(() => {}); looks.alerts(); },
   story({ story }) { storyArrived(story); followSoon(); },
   alert({ change, alert }) {
-    alertArrived(alert);
+    const before = alertArrived(alert);
     looks.overview();
     looks.topics();
-    if (change === "raised" || change === "reopened") toast(t("Alert: {name} turns negative.", { name: seriesName(alert) }), "bad");
-    if (change === "resolved") toast(t("Over: {name} is no longer unusually negative.", { name: seriesName(alert) }));
+    // What a first walk over old news finds and sees end at once is in the list, and no news.
+    if ((change === "raised" || change === "reopened") && alert.state === "firing") toast(t("Alert: {name} turns negative.", { name: seriesName(alert) }), "bad");
+    if (change === "resolved" && before?.state === "firing") toast(t("Over: {name} is no longer unusually negative.", { name: seriesName(alert) }));
   },
 });
 ticking();
