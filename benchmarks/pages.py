@@ -111,7 +111,7 @@ def _ask(page: Any) -> None:
 
 
 def _log_in(page: Any) -> None:
-    if page.get_by_label("Password").count():
+    if page.get_by_label("Password").first.is_visible():
         page.get_by_label("Name").first.fill(AGENT)
         page.get_by_label("Password").first.fill(PASSWORD)
         page.get_by_label("Password").first.press("Enter")
