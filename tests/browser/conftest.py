@@ -13,10 +13,11 @@ from typing import Any
 
 import axe_playwright_python
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from core.settings import ServiceSettings
+from core.web.serve import bound_socket, make_server
 from tests.made_services import trained_services
 
 __all__ = ["trained_services"]
@@ -133,23 +134,23 @@ def open_page(browser: Browser, watched: Watched) -> Iterator[Callable[..., Page
 
 @contextmanager
 def served(app: FastAPI, port: int = 0) -> Iterator[str]:
-    """The app on a port of this machine (0: any that is free), as http://127.0.0.1:PORT."""
-    config = uvicorn.Config(
-        app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    socket = config.bind_socket()
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
-    thread.start()
-    # A page that comes sooner finds nobody there.
-    while not server.started and thread.is_alive():
-        thread.join(0.01)
-    try:
-        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(20)
-        socket.close()
+    """The app on a port of this machine (0: any that is free), as http://127.0.0.1:PORT; by the
+    server that a user's is."""
+    settings = ServiceSettings()
+    with bound_socket(settings.model_copy(update={"host": "127.0.0.1", "port": port})) as listener:
+        server = make_server(app, settings)
+        # Streams that a page holds open are not waited for.
+        server.config.timeout_graceful_shutdown = 1
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        # A page that comes sooner finds nobody there.
+        while not server.started and thread.is_alive():
+            thread.join(0.01)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(20)
 
 
 @pytest.fixture
