@@ -31,6 +31,8 @@ OPTIONS = [
     "--disable-sync",
     "--no-first-run",
 ]
+# Milliseconds until something counts as missing; a busy machine is given time.
+PATIENCE = 60_000
 PHONE = {"width": 375, "height": 740}
 DESKTOP = {"width": 1280, "height": 860}
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
@@ -119,14 +121,14 @@ def open_page(browser: Browser, watched: Watched) -> Iterator[Callable[..., Page
             locale=language,
             **more,
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE)
         watched.watch(context)
         contexts.append(context)
         page = context.new_page()
         page.goto(url)
         return page
 
-    expect.set_options(timeout=15_000)
+    expect.set_options(timeout=PATIENCE)
     yield opened
     for context in contexts:
         context.close()
