@@ -58,12 +58,13 @@ def traffic() -> None:
 
     from services.demo.steps import sample_services
     from services.demo.traffic import visit
+    from services.demo.visitors import password_of
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     bot, _, shop = sample_services(_data(), _shop_folder())
     try:
-        asyncio.run(visit(bot.url, shop.url, *_people()))
+        asyncio.run(visit(bot.url, shop.url, password_of(_demo_folder()), *_people()))
     except KeyboardInterrupt:
         click.echo("stopped")
 
@@ -192,14 +193,14 @@ def _start_news_and_workers(
 
 
 def _announce(port: int, urls: Sequence[str], logs: Path) -> None:
-    from services.demo.visitors import AGENT, PASSWORD
+    from services.demo.visitors import AGENT, password_of
 
     support, news, shop = urls
     json = "-H 'content-type: application/json'"
     click.echo(
         f"""
 Open http://127.0.0.1:{port} in a browser: it shows what runs, and what to try.
-The desk's log-in is {AGENT} with the password {PASSWORD}.
+The desk's log-in is {AGENT} with the password {password_of(logs)}.
 
 customer_service   {support}
   curl -s {support}/v1/chat {json} -d '{{"message": "where is my order LY-204518?"}}'

@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 from fastapi import FastAPI
 
-from services.demo.visitors import Customers, DeskPerson, Question, Shoppers
+from services.demo.visitors import Customers, DeskPerson, Question, Shoppers, password_of
 
 DAYS = 14
 CONVERSATIONS_A_DAY = 24
@@ -82,14 +82,14 @@ async def make_past(
     if kept.exists():
         begin = max(begin, datetime.fromisoformat(kept.read_text().strip()))
     rng = random.Random(int(begin.timestamp()))
-    asked = await _past_of_the_bot(questions, begin, now, rng)
+    asked = await _past_of_the_bot(questions, password_of(folder), begin, now, rng)
     visited = await _past_of_the_shop(shoppers, begin, now, rng)
     kept.write_text(now.isoformat())
     return asked, visited
 
 
 async def _past_of_the_bot(
-    questions: list[Question], begin: datetime, end: datetime, rng: random.Random
+    questions: list[Question], password: str, begin: datetime, end: datetime, rng: random.Random
 ) -> int:
     from services.customer_service.app import create_app
     from services.customer_service.settings import Settings
@@ -100,7 +100,7 @@ async def _past_of_the_bot(
     settings = Settings(desk_idle_minutes=10_080, desk_session_hours=720)
     # Two clients: who has logged in at the desk is no customer.
     async with _clients(create_app(settings, now=clock)) as (asking, sitting):
-        customers, person = Customers(asking, questions), DeskPerson(sitting)
+        customers, person = Customers(asking, questions), DeskPerson(sitting, password)
         for moment in _moments(begin, end, CONVERSATIONS_A_DAY, rng):
             clock.moment = max(clock.moment, moment)
             name = f"past-{moment:%Y%m%d%H%M%S}-{count}"

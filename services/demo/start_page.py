@@ -44,7 +44,11 @@ STORIES: Mapping[str, Story] = {
                 "Ask the bot something",
                 "Try “where is my order LY-204518?”, in English or Chinese.",
             ),
-            ("/desk", "Sit at the agent desk", "Ask the bot for a person, then answer here."),
+            (
+                "/desk",
+                "Sit at the agent desk",
+                "Ask the bot for a person, then answer here. The demo printed the log-in.",
+            ),
             (
                 "/dashboard",
                 "See how well it does",

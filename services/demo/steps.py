@@ -128,7 +128,7 @@ def import_missing(services: Sequence[Service]) -> None:
 
 def add_agent(folder: Path) -> None:
     """Let the demo's user log in at the desk."""
-    from services.demo.visitors import AGENT, PASSWORD
+    from services.demo.visitors import AGENT, password_of
 
     done = folder / "agent-added"
     if not done.exists():
@@ -142,7 +142,7 @@ def add_agent(folder: Path) -> None:
             "--shown-as",
             "Robin",
         )
-        run(*words, quiet=True, told=f"{PASSWORD}\n")
+        run(*words, quiet=True, told=f"{password_of(folder)}\n")
         done.touch()
 
 

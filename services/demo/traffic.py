@@ -21,7 +21,9 @@ VISIT_SECONDS = 6.0
 PATIENCE_SECONDS = 180.0
 
 
-async def visit(bot: str, shop: str, questions: list[Question], shoppers: Shoppers) -> None:
+async def visit(
+    bot: str, shop: str, password: str, questions: list[Question], shoppers: Shoppers
+) -> None:
     """Ask the bot at `bot` and shop at `shop` (addresses) for as long as the process lives. A
     server that is away is tried again."""
     rng = random.Random()
@@ -31,7 +33,7 @@ async def visit(bot: str, shop: str, questions: list[Question], shoppers: Shoppe
         httpx.AsyncClient(base_url=bot, timeout=30, trust_env=False) as sitting,
     ):
         await asyncio.gather(
-            _customers(Customers(asking, questions), DeskPerson(sitting), rng),
+            _customers(Customers(asking, questions), DeskPerson(sitting, password), rng),
             _shoppers(shoppers, shopping, rng),
         )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import math
 import random
+import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from core.errors import TrefoilError
 Clock = Callable[[], datetime]
 
 AGENT = "demo"
-PASSWORD = "trefoil-demo"  # noqa: S105 - printed by the demo; its bot listens on this machine alone
+_LOG_IN_KEPT = "desk-password"
 SCENARIOS = ("home", "home", "home", "product", "cart")
 _ENGAGED = frozenset({"click", "add_to_cart", "purchase", "wishlist", "rating"})
 _SHOWN = 8
@@ -39,6 +40,16 @@ class Question:
     text: str
     intent: str
     language: str
+
+
+def password_of(folder: Path) -> str:
+    """The password of the demo's agent, drawn once for this demo: its database may live on as a
+    real one, and a password that everybody knows would open that."""
+    file = folder / _LOG_IN_KEPT
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(9))
+    return file.read_text()
 
 
 def taken(answer: httpx.Response) -> httpx.Response:
@@ -96,8 +107,8 @@ class Customers:
 class DeskPerson:
     """Somebody at the desk, who answers whoever waits and closes the conversation."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
+    def __init__(self, client: httpx.AsyncClient, password: str) -> None:
+        self._client, self._password = client, password
         self._headers: dict[str, str] = {}
 
     async def answer(self, conversation: str) -> None:
@@ -115,7 +126,7 @@ class DeskPerson:
             taken(await self._client.post(f"{address}/{step}", json=body, headers=self._headers))
 
     async def _log_in(self) -> None:
-        login = {"name": AGENT, "password": PASSWORD}
+        login = {"name": AGENT, "password": self._password}
         answer = taken(await self._client.post("/v1/desk/login", json=login))
         self._headers = {"X-CSRF-Token": answer.json()["csrf_token"]}
 

@@ -16,7 +16,7 @@ from core.db.engine import make_engine
 from services.customer_service.tables import handoffs, turns
 from services.demo.history import make_past, moved_shop
 from services.demo.steps import add_agent
-from services.demo.visitors import Shoppers, read_questions
+from services.demo.visitors import Shoppers, password_of, read_questions
 from services.recommender.tables import answers, events
 from tests.made_services import trained_services
 
@@ -126,3 +126,12 @@ def test_nothing_is_made_up_for_time_that_has_its_past_already(
     (tmp_path / "history-until").write_text(now.isoformat())
     questions = read_questions(DATA / "customer_service")
     assert asyncio.run(make_past(tmp_path, questions, shoppers, now)) == (0, 0)
+
+
+def test_each_demo_has_a_password_of_its_own_that_nobody_else_reads(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first = password_of(tmp_path / "a")
+    assert password_of(tmp_path / "a") == first
+    assert password_of(tmp_path / "b") != first
+    assert (tmp_path / "a" / "desk-password").stat().st_mode & 0o077 == 0
