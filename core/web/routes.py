@@ -1,11 +1,21 @@
-"""How is a request named in metrics and logs, so that no caller can make up new names?"""
+"""How are routes joined, and how is a request named in metrics and logs, so that no caller can make
+up new names?"""
 
 from __future__ import annotations
 
+from fastapi import APIRouter
 from starlette.types import Scope
 
 UNMATCHED = "unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def joined(*routers: APIRouter) -> APIRouter:
+    """All their routes as one router; the first that matches a path has it."""
+    every = APIRouter()
+    for one in routers:
+        every.include_router(one)
+    return every
 
 
 def route_template(scope: Scope) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from prometheus_client import Counter
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
@@ -28,6 +28,7 @@ from core.web import Check
 from core.web import create_app as create_web_app
 from core.web.app import Lifespan
 from core.web.errors import Problem
+from core.web.routes import joined
 from services.customer_service.actions import Actions
 from services.customer_service.admin import Admin, searcher_of
 from services.customer_service.api import bound, public, router
@@ -123,7 +124,7 @@ def create_app(
         settings=settings,
         router=router,
         bound=bound,
-        public=_joined(public, make_pages_router()),
+        public=joined(public, make_pages_router()),
         lifespan=_lifespan(parts, settings, tokens, people, now),
         ready=ready,
         keys=keys,
@@ -132,13 +133,6 @@ def create_app(
         origins=keys,
         problem_shape=_problem_shape,
     )
-
-
-def _joined(*routers: APIRouter) -> APIRouter:
-    every = APIRouter()
-    for one in routers:
-        every.include_router(one)
-    return every
 
 
 def _problem_shape(scope: Scope, problem: Problem) -> Response | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter
 
 from core.web.pages import Pages
+from core.web.routes import joined
 from services.customer_service.dashboard_pages import make_dashboard_router
 from services.customer_service.desk_pages import make_desk_router
 from services.customer_service.widget_pages import make_widget_router
@@ -20,12 +21,9 @@ def make_pages_router() -> APIRouter:
         "Support bot",
         (("/", "Try the bot"), ("/desk", "Desk"), ("/dashboard", "Dashboard")),
     )
-    router = APIRouter(include_in_schema=False)
-    for part in (
+    return joined(
         pages.router(),
         make_widget_router(pages),
         make_desk_router(pages),
         make_dashboard_router(pages),
-    ):
-        router.include_router(part)
-    return router
+    )

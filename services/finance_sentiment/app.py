@@ -24,6 +24,7 @@ from core.web import Check
 from core.web import create_app as create_web_app
 from core.web.health import database_check
 from core.web.page_login import KeyLogIns
+from core.web.routes import joined
 from services.finance_sentiment.alert_stories_api import make_alert_stories_router
 from services.finance_sentiment.alerts_api import AlertParts, make_alerts_router
 from services.finance_sentiment.api import Parts, make_router
@@ -72,9 +73,6 @@ def create_app(
 
     keys = StoredKeys(read, api_keys)
     logins = KeyLogIns(keys, "trefoil_news")
-    public = APIRouter()
-    public.include_router(make_pages_router())
-    public.include_router(logins.router())
 
     def ready() -> list[Check]:
         return [database_check(lambda: ping(engine)), model.check()]
@@ -86,7 +84,7 @@ def create_app(
         lifespan=_lifespan(chosen, engine, model, hub, backtests),
         ready=ready,
         keys=keys,
-        public=public,
+        public=joined(make_pages_router(), logins.router()),
         logins=logins,
     )
     registry = app.state.metrics.registry

@@ -21,6 +21,7 @@ from core.web import Check
 from core.web import create_app as create_web_app
 from core.web.health import database_check
 from core.web.page_login import KeyLogIns
+from core.web.routes import joined
 from services.recommender import api, events_api, search_api, showcase_api
 from services.recommender.answer_log import AnswerLog
 from services.recommender.api import Parts
@@ -114,8 +115,8 @@ def create_app(
         lifespan=lifespan,
         ready=ready,
         keys=keys,
-        bound=_joined(events_api.bound, api.bound, search_api.bound, showcase_api.bound),
-        public=_joined(make_pages_router(), logins.router(), beacon_router),
+        bound=joined(events_api.bound, api.bound, search_api.bound, showcase_api.bound),
+        public=joined(make_pages_router(), logins.router(), beacon_router),
         tokens=tokens,
         logins=logins,
         origins=keys,
@@ -123,7 +124,7 @@ def create_app(
 
 
 def _endpoints() -> APIRouter:
-    return _joined(
+    return joined(
         items_router,
         trainings_router,
         events_api.router,
@@ -133,13 +134,6 @@ def _endpoints() -> APIRouter:
         showcase_api.router,
         owner_router,
     )
-
-
-def _joined(*routers: APIRouter) -> APIRouter:
-    every = APIRouter()
-    for one in routers:
-        every.include_router(one)
-    return every
 
 
 def _model_slot(

@@ -8,6 +8,7 @@ from pathlib import Path
 from fastapi import APIRouter
 
 from core.web.pages import Pages
+from core.web.routes import joined
 from services.recommender.owner_pages import make_owner_router
 from services.recommender.shop_pages import make_shop_router
 from services.recommender.snippet_pages import make_snippet_router
@@ -22,12 +23,9 @@ def make_pages_router() -> APIRouter:
         "Recommender",
         (("/", "Storefront"), ("/dashboard", "Dashboard"), ("/inspector", "Inspector")),
     )
-    router = APIRouter(include_in_schema=False)
-    for part in (
+    return joined(
         pages.router(),
         make_shop_router(pages),
         make_owner_router(pages),
         make_snippet_router(folder / "static" / "shelf.js"),
-    ):
-        router.include_router(part)
-    return router
+    )
